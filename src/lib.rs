@@ -7,3 +7,4 @@ pub mod api;
 pub mod cri {
     tonic::include_proto!("runtime.v1");
 }
+pub mod model;

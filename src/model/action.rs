@@ -1,0 +1,168 @@
+//! What a worker can be told to do, and what came of it. An action carries all that is needed to
+//! do it, so that it can be printed and a stand-in can apply it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::ContainerName;
+use crate::model::{ContainerId, DesiredPod, ImageState, Reason, SandboxId, VolumePaths};
+
+/// One container to stop and the time it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopTarget {
+    /// The container.
+    pub id: ContainerId,
+    /// Its name, for people.
+    pub name: ContainerName,
+    /// Time between SIGTERM and SIGKILL, in whole seconds.
+    pub timeout: Duration,
+}
+
+/// One step of bringing a pod to what is wanted.
+#[derive(Clone, PartialEq)]
+pub enum Action {
+    /// Check host paths and make the pod's volumes and directories; repeating it is harmless.
+    PrepareVolumes {
+        /// The pod.
+        pod: Arc<DesiredPod>,
+    },
+    /// Make sure an image is there by its container's pull policy. Answers at once: with the image,
+    /// or that a pull was begun, whose end wakes the worker.
+    EnsureImage {
+        /// The pod.
+        pod: Arc<DesiredPod>,
+        /// The image as the pod names it.
+        image: String,
+        /// `Always`, `IfNotPresent` or `Never`.
+        policy: String,
+    },
+    /// Make the sandbox.
+    RunSandbox {
+        /// The pod.
+        pod: Arc<DesiredPod>,
+        /// The attempt, one more than that of the newest sandbox.
+        attempt: u32,
+    },
+    /// Make a container in a sandbox.
+    CreateContainer {
+        /// The pod.
+        pod: Arc<DesiredPod>,
+        /// The ready sandbox.
+        sandbox: SandboxId,
+        /// The sandbox's attempt.
+        sandbox_attempt: u32,
+        /// The sandbox's addresses, for `status.podIP` references and `/etc/hosts`.
+        ips: Vec<String>,
+        /// Which container of the pod.
+        container: ContainerName,
+        /// Its attempt: the restart count.
+        attempt: u32,
+        /// Crashes in a row that led here, for the back-off of the next exit.
+        backoff_level: u32,
+        /// The image made sure of.
+        image: ImageState,
+        /// Host paths of the pod's volumes.
+        volumes: Arc<VolumePaths>,
+    },
+    /// Start a created container.
+    StartContainer {
+        /// The container.
+        id: ContainerId,
+        /// Its name.
+        container: ContainerName,
+    },
+    /// Stop containers, all at the same time.
+    StopContainers {
+        /// Which, and how long each is given.
+        targets: Vec<StopTarget>,
+    },
+    /// Remove a container that has ended.
+    RemoveContainer {
+        /// The container.
+        id: ContainerId,
+        /// Its name.
+        container: ContainerName,
+    },
+    /// Stop a sandbox and release its network.
+    StopSandbox {
+        /// The sandbox.
+        id: SandboxId,
+    },
+    /// Remove a stopped sandbox.
+    RemoveSandbox {
+        /// The sandbox.
+        id: SandboxId,
+    },
+    /// Remove what the agent made on the host for an ended pod: volumes, directories, logs, links.
+    Teardown {
+        /// The pod's key.
+        key: crate::api::PodKey,
+    },
+}
+
+/// What came of an action.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It is done; the next observation shows it.
+    Done,
+    /// The volumes are on the host.
+    Volumes(Arc<VolumePaths>),
+    /// The image is there, or on its way, or not to be had.
+    Image(ImageState),
+    /// A container was made.
+    Created(ContainerId),
+    /// It failed, for a reason to show; it is tried again with back-off.
+    Failed(Reason),
+}
+
+/// What to do next for one pod.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PodPlan {
+    /// What to do, in order; the worker carries out the first and plans again.
+    pub actions: Vec<Action>,
+    /// When to plan again though nothing changed.
+    pub wake_at: Option<Timestamp>,
+    /// Why something is held back.
+    pub reasons: Vec<Reason>,
+    /// Everything staging asks for is done.
+    pub staged: bool,
+    /// Nothing of the pod is left, neither in the runtime nor on the host.
+    pub gone: bool,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PrepareVolumes { .. } => f.write_str("prepare volumes"),
+            Self::EnsureImage { image, policy, .. } => write!(f, "ensure image {image} ({policy})"),
+            Self::RunSandbox { attempt, .. } => write!(f, "run sandbox, attempt {attempt}"),
+            Self::CreateContainer {
+                container, attempt, ..
+            } => {
+                write!(f, "create container {container}, attempt {attempt}")
+            }
+            Self::StartContainer { container, .. } => write!(f, "start container {container}"),
+            Self::StopContainers { targets } => {
+                f.write_str("stop")?;
+                targets
+                    .iter()
+                    .try_for_each(|t| write!(f, " {} ({} s)", t.name, t.timeout.as_secs()))
+            }
+            Self::RemoveContainer { container, id } => {
+                write!(f, "remove container {container} {id}")
+            }
+            Self::StopSandbox { id } => write!(f, "stop sandbox {id}"),
+            Self::RemoveSandbox { id } => write!(f, "remove sandbox {id}"),
+            Self::Teardown { .. } => f.write_str("tear down volumes and logs"),
+        }
+    }
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Action({self})")
+    }
+}

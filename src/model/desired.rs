@@ -1,0 +1,76 @@
+//! What should exist: one pod with its specification, and how far it should be brought.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodSpec, Secret};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{ObjectKey, PodKey, Revision};
+
+/// How far a pod is to be brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Goal {
+    /// Everything that can fail without touching a running pod: references, host paths, images.
+    Stage,
+    /// Running.
+    Run,
+    /// Ended with its grace period and removed; there is no way back from it.
+    End,
+}
+
+/// What the store keeps of one pod, written before its first side effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PodRecord {
+    /// Namespace, name and uid.
+    pub key: PodKey,
+    /// The DaemonSet it belongs to.
+    pub set: ObjectKey,
+    /// The revision it is made of.
+    pub revision: Revision,
+    /// The whole pod, as the API server would return it, without status.
+    pub pod: Pod,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// When its end was decided, where it was.
+    pub ending_since: Option<Timestamp>,
+}
+
+/// The ConfigMaps and Secrets a pod refers to, as far as they exist.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct References {
+    /// ConfigMaps by name, in the pod's namespace.
+    pub config_maps: BTreeMap<String, Arc<ConfigMap>>,
+    /// Secrets by name, in the pod's namespace.
+    pub secrets: BTreeMap<String, Arc<Secret>>,
+}
+
+/// One pod as it should be: what a worker is given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesiredPod {
+    /// What was decided and recorded.
+    pub record: Arc<PodRecord>,
+    /// How far to bring it.
+    pub goal: Goal,
+    /// The objects it refers to, as they are now.
+    pub references: Arc<References>,
+    /// Reasons for which nothing of it may be started now (for example fields that cannot be
+    /// honoured); empty for a pod that may run.
+    pub held: Vec<crate::model::Reason>,
+}
+
+impl DesiredPod {
+    /// Namespace, name and uid.
+    #[must_use]
+    pub fn key(&self) -> &PodKey {
+        &self.record.key
+    }
+
+    /// The pod's specification; an admitted pod always has one, an empty one stands in otherwise.
+    #[must_use]
+    pub fn spec(&self) -> &PodSpec {
+        static EMPTY: std::sync::LazyLock<PodSpec> = std::sync::LazyLock::new(PodSpec::default);
+        self.record.pod.spec.as_ref().unwrap_or(&EMPTY)
+    }
+}

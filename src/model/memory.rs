@@ -1,0 +1,102 @@
+//! What a worker remembers of its own actions that the runtime cannot tell it: images it made sure
+//! of, volumes it prepared, failures and when they happened. Losing it costs repeated checks, never
+//! a restart of a running container.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::model::{Reason, References};
+
+/// The memory of one pod's worker.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PodMemory {
+    /// Image state by image reference as the pod writes it.
+    pub images: BTreeMap<String, ImageState>,
+    /// The pod's volumes on the host.
+    pub volumes: VolumeState,
+    /// Failures of making the sandbox since the last success.
+    pub sandbox: Option<Failure>,
+    /// By container name: failures of creating or starting it.
+    pub containers: BTreeMap<String, ContainerMemory>,
+    /// Failure of ending or cleaning up.
+    pub teardown: Option<Failure>,
+    /// Whether the volumes and files of an ended pod are already gone.
+    pub torn_down: bool,
+}
+
+/// A failure that is tried again with back-off.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// What failed, in Kubernetes' words.
+    pub reason: Reason,
+    /// How many times in a row, from 1.
+    pub times: u32,
+    /// When it last failed.
+    pub last: Timestamp,
+}
+
+/// What is known of one image of the pod.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ImageState {
+    /// Asked for; the runtime is at it.
+    Pulling {
+        /// When the pull was asked for.
+        since: Timestamp,
+        /// Bytes so far, where the runtime tells.
+        progress: PullProgress,
+    },
+    /// In the runtime, under this id.
+    Present {
+        /// The image's id.
+        image_ref: String,
+        /// The numeric user of the image's configuration, where it has one.
+        uid: Option<i64>,
+        /// The user name of the image's configuration, where it is a name.
+        username: String,
+        /// When it was made sure of; a policy of `Always` is satisfied for starts decided before it.
+        at: Timestamp,
+        /// Why a pull that the policy wanted was not possible, where the present image stands in.
+        stale: Option<Reason>,
+    },
+    /// Not to be had now.
+    Failed(Failure),
+}
+
+/// Bytes of a running pull; both 0 where the runtime does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PullProgress {
+    /// Bytes fetched.
+    pub done: u64,
+    /// Bytes in all, as far as known.
+    pub total: u64,
+}
+
+/// What is remembered of one container.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ContainerMemory {
+    /// Failures of creating or starting it since the last success.
+    pub failure: Option<Failure>,
+}
+
+/// Host paths of the pod's volumes by volume name.
+pub type VolumePaths = BTreeMap<String, PathBuf>;
+
+/// How far the pod's volumes are.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum VolumeState {
+    /// Not looked at in this life of the worker.
+    #[default]
+    Unknown,
+    /// On the host, with the content of these references.
+    Prepared {
+        /// Host paths by volume name.
+        paths: Arc<VolumePaths>,
+        /// The objects the content was made of.
+        references: Arc<References>,
+    },
+    /// Could not be prepared.
+    Failed(Failure),
+}

@@ -1,0 +1,27 @@
+//! The words the layers share: facts, decisions and their reasons. Data only, no behaviour beyond
+//! reading itself, and nothing here touches a file, a clock or a socket.
+
+mod action;
+mod desired;
+mod memory;
+mod node;
+mod observed;
+mod reason;
+mod report;
+mod snapshot;
+mod verdict;
+
+pub use action::{Action, Outcome, PodPlan, StopTarget};
+pub use desired::{DesiredPod, Goal, PodRecord, References};
+pub use memory::{
+    ContainerMemory, Failure, ImageState, PodMemory, PullProgress, VolumePaths, VolumeState,
+};
+pub use node::{NodeFacts, Taint, TaintEffect};
+pub use observed::{
+    ContainerId, ContainerState, ObservedContainer, ObservedPod, ObservedSandbox, SandboxId,
+    SandboxState,
+};
+pub use reason::Reason;
+pub use report::{NodeView, PodReport, SetReport};
+pub use snapshot::{Refused, Snapshot, SourceCondition, Unread};
+pub use verdict::{IfViolated, Rule, Verdict};
