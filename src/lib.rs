@@ -7,4 +7,5 @@ pub mod api;
 pub mod cri {
     tonic::include_proto!("runtime.v1");
 }
+pub mod eligibility;
 pub mod model;
