@@ -9,3 +9,4 @@ pub mod cri {
 }
 pub mod eligibility;
 pub mod model;
+pub mod plan;

@@ -12,7 +12,7 @@ mod snapshot;
 mod verdict;
 
 pub use action::{Action, Outcome, PodPlan, StopTarget};
-pub use desired::{DesiredPod, Goal, PodRecord, References};
+pub use desired::{BackOff, DesiredPod, Goal, PodRecord, References};
 pub use memory::{
     ContainerMemory, Failure, ImageState, PodMemory, PullProgress, VolumePaths, VolumeState,
 };
