@@ -112,3 +112,40 @@ fn doubled(first: Duration, longest: Duration, times: u32) -> Duration {
 fn later(from: Timestamp, by: Duration) -> Timestamp {
     from.checked_add(by).unwrap_or(Timestamp::MAX)
 }
+
+/// The annotation that gives a set a back-off of its own.
+pub const ANNOTATION: &str = "setlet.dev/backoff";
+
+/// Reads `initial=1s,max=30s,reset=10m`; what is not named stays as in `node`.
+///
+/// # Errors
+/// What is wrong with the text, and what would be right.
+pub fn from_annotation(text: &str, node: BackOff) -> Result<BackOff, String> {
+    let mut back_off = node;
+    for part in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        let (name, value) = part
+            .split_once('=')
+            .ok_or_else(|| format!("{part:?} is not NAME=DURATION, for example initial=1s"))?;
+        let value = duration(value.trim())
+            .ok_or_else(|| format!("{value:?} is not a duration such as 500ms, 10s or 5m"))?;
+        match name.trim() {
+            "initial" => back_off.initial = value,
+            "max" => back_off.max = value,
+            "reset" => back_off.reset = value,
+            other => return Err(format!("{other:?} is none of initial, max and reset")),
+        }
+    }
+    if back_off.max < back_off.initial {
+        return Err("max must not be shorter than initial".to_owned());
+    }
+    Ok(back_off)
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let span: jiff::SignedDuration = text.parse().ok()?;
+    Duration::try_from(span).ok()
+}

@@ -9,6 +9,7 @@ mod containers;
 mod end;
 mod gc;
 mod memory;
+pub mod references;
 pub mod rollout;
 #[cfg(test)]
 mod tests;

@@ -68,6 +68,12 @@ pub fn end_all(pods: &[PodFact]) -> Rollout {
     }
 }
 
+/// The goals while it is not known whether the set is gone: everything goes on as it was.
+#[must_use]
+pub fn leave_all(pods: &[PodFact]) -> Rollout {
+    keep(pods)
+}
+
 /// Nothing is started and nothing that runs is ended; a pod that was only staged goes.
 fn keep(pods: &[PodFact]) -> Rollout {
     let goal = |pod: &PodFact| {
