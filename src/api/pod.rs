@@ -30,6 +30,19 @@ pub fn pod_from_template(
     Ok(pod)
 }
 
+/// The pod of the template alone, as an API server defaults and checks it: no node, no owner.
+///
+/// # Errors
+/// What an API server would refuse about the pod though it accepted the template.
+pub fn defaulted_pod(set: &DaemonSet) -> Result<Pod, Vec<FieldError>> {
+    let mut pod = Pod {
+        spec: Some(set.pod_spec().clone()),
+        ..Pod::default()
+    };
+    pod.metadata = set.template().metadata.clone().unwrap_or_default();
+    Ok(pod)
+}
+
 /// The tolerations of the template and those every pod of a DaemonSet gets, in their fixed order.
 #[must_use]
 pub fn daemon_tolerations(pod_spec: &PodSpec) -> Vec<Toleration> {
