@@ -54,7 +54,7 @@ pub type StartWorker = Box<dyn FnMut(watch::Receiver<Arc<DesiredPod>>)>;
 
 /// The coordinator's state.
 pub struct Coordinator {
-    store: Store,
+    store: Arc<Store>,
     start_worker: StartWorker,
     clock: fn() -> Timestamp,
     view: watch::Sender<Arc<NodeView>>,
@@ -74,7 +74,7 @@ impl Coordinator {
     /// Takes up the records an earlier life of the agent left.
     #[must_use]
     pub fn new(
-        store: Store,
+        store: Arc<Store>,
         records: Vec<PodRecord>,
         start_worker: StartWorker,
         view: watch::Sender<Arc<NodeView>>,
