@@ -22,12 +22,12 @@ export PATH
 
 pause=setlet.test/pause:1
 
-# Cgroup settings of the CRI plugin depend on the machine: without CAP_SYS_RESOURCE an
-# oom_score_adj below the current one cannot be set and every sandbox would fail.
+# Without CAP_SYS_RESOURCE an oom_score_adj below the current one cannot be set, and every sandbox
+# would fail with "can't get final child's PID from pipe".
 restrict_oom() {
-    local bounding
-    bounding=$(sed -n 's/^CapEff:\t//p' /proc/self/status)
-    if (((0x$bounding >> 24) & 1)); then echo false; else echo true; fi
+    local effective
+    effective=$(sed -n 's/^CapEff:\t//p' /proc/self/status)
+    if (((0x$effective >> 24) & 1)); then echo false; else echo true; fi
 }
 
 write_config_2() { # containerd 1.6 and 1.7
@@ -74,7 +74,6 @@ state = "$1/state"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = $(restrict_oom)
   netns_mounts_under_state_dir = true
-  # Both are sysctls in the pod's network namespace, as kubelet nodes have them or not.
   [plugins."io.containerd.cri.v1.runtime".cni]
     bin_dirs = ["/usr/lib/cni"]
     conf_dir = "$1/cni/conf"
@@ -108,6 +107,8 @@ write_registry() {
     mkdir -p "$base/certs.d/_default"
     cat >"$base/certs.d/_default/hosts.toml" <<END
 server = "http://127.0.0.1:$port"
+[host."http://127.0.0.1:$port"]
+  capabilities = ["pull", "resolve"]
 END
     cat >"$base/registry.yml" <<END
 version: 0.1
@@ -232,7 +233,7 @@ halt() {
     # Shims listen in a directory that is the same for every containerd; they noted where.
     grep -shoE '/run/containerd/s/[0-9a-f]{64}' \
         "$base"/state/io.containerd.runtime.v2.task/*/*/{address,bootstrap.json} |
-        sort -u | xargs -r rm -f
+        sort -u | xargs -r rm -f || true
     unmount_all "$base"
     remove_host_ports "$net"
     ! ip link show "$net" >/dev/null 2>&1 || ip link del "$net"
@@ -242,8 +243,9 @@ halt() {
 reboot() {
     local base=$1
     halt "$base"
-    # /run is a tmpfs: state and network namespaces go. The leases of host-local lie in /var/lib.
-    rm -rf --one-file-system "$base/state"
+    # /run is a tmpfs: state, network namespaces and the agents' sockets go. The leases of
+    # host-local lie in /var/lib and stay.
+    rm -rf --one-file-system "$base/state" "$base"/agents/*/run
     mkdir "$base/state"
 }
 
