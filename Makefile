@@ -25,12 +25,11 @@ test: setup lint ## format, clippy, unit tests, vectors, architecture, the agent
 	$(CARGO) test --locked --tests --no-fail-fast -- $(ARGS)
 
 test-containerd: setup ## the node suite on other versions of containerd
-	for suite in $(SUITES); do tests/node/fetch-containerd.sh $$suite; done
-	for suite in $(SUITES); do \
-	    echo "node suite on $$(target/containerd/$$suite/usr/bin/containerd --version)"; \
+	@status=0; for suite in $(SUITES); do \
+	    tests/node/fetch-containerd.sh $$suite && \
 	    SETLET_TEST_CONTAINERD=target/containerd/$$suite \
-	        $(CARGO) test --locked --test node -- $(ARGS); \
-	done
+	        $(CARGO) test --locked --test node -- $(ARGS) || status=1; \
+	done; exit $$status
 
 lint: setup ## format and clippy; a warning is an error
 	$(CARGO) fmt --check
@@ -44,7 +43,7 @@ bench: setup ## side by side with the raw CRI calls, as ratios
 deny: ## licences, sources, duplicates and, where reachable, advisories of all dependencies
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --all-features check bans licenses sources
-	if $(CARGO) deny fetch db; then $(CARGO) deny check advisories; \
+	@if $(CARGO) deny fetch db; then $(CARGO) deny check advisories; \
 	else echo "advisories: the database cannot be reached, not checked"; fi
 
 setup: ## what the tests need, from Debian's packages

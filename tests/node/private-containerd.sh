@@ -8,7 +8,7 @@
 #   private-containerd.sh ctr BASE ARG...    ctr on it, in the namespace of CRI
 #   private-containerd.sh halt BASE          as a power cut: ends every process of it, unmounts
 #   private-containerd.sh reboot BASE        halt, and what a boot finds gone is gone
-#   private-containerd.sh destroy BASE       halt, and removes BASE
+#   private-containerd.sh destroy BASE...    halt, and removes BASE
 #   private-containerd.sh sweep              destroys every BASE whose owner is dead
 #   private-containerd.sh leftovers BASE     prints what of BASE is still there; nothing is good
 #
@@ -125,8 +125,7 @@ create() {
     mkdir -p "$base"/{root,state,opt,cni/conf,cni/leases}
     # The start time tells the owner from a later process with the same id.
     echo "$owner $(start_time "$owner")" >"$base/owner"
-    net=slt-$(basename "$base" | cut -d- -f2)
-    echo "$net" >"$base/network"
+    net=$(network "$base")
     if containerd --version | grep -q 'containerd/v2'; then
         write_config_3 "$base"
     else
@@ -135,6 +134,10 @@ create() {
     write_network "$base" "$net"
     write_registry "$base"
     echo "$base"
+}
+
+network() { # the name of BASE's bridge and CNI network; no other has it
+    echo "slt-${1##*-}"
 }
 
 start_time() { # of a process, in clock ticks after boot; empty when there is none
@@ -201,14 +204,22 @@ kill_all() {
     rm -f "$cgroups"
 }
 
+mounts() { # below BASE, the last mounted first
+    awk -v b="$1/" 'index($5, b) == 1 {print $5}' /proc/self/mountinfo | tac
+}
+
+# Nothing may be removed while this fails: a bind mount would lead out of BASE.
 unmount_all() {
-    local base=$1 i
+    local base=$1 i path
     for ((i = 0; i < 20; i++)); do
-        grep -qF " $base/" /proc/self/mountinfo || return 0
-        # Last mounted first; the kernel writes a space in a path as \040.
-        awk -v b="$base/" 'index($5, b) == 1 {print $5}' /proc/self/mountinfo | tac |
-            while read -r path; do umount -l "$(printf '%b' "${path//\\040/\\x20}")" 2>/dev/null || true; done
+        [ -n "$(mounts "$base")" ] || return 0
+        # The kernel writes a space in a path as \040.
+        mounts "$base" | while read -r path; do
+            umount -l "$(printf '%b' "$path")" 2>/dev/null || true
+        done
     done
+    echo "still mounted: $(mounts "$base")" >&2
+    return 1
 }
 
 # Host ports are rules that name their network; a container killed without CNI leaves them.
@@ -228,7 +239,7 @@ remove_host_ports() {
 
 halt() {
     local base=$1 net
-    net=$(cat "$base/network")
+    net=$(network "$base")
     kill_all "$base"
     # Shims listen in a directory that is the same for every containerd; they noted where.
     grep -shoE '/run/containerd/s/[0-9a-f]{64}' \
@@ -250,10 +261,20 @@ reboot() {
 }
 
 destroy() {
-    local base=$1
-    [ -e "$base/owner" ] || { echo "$base is not one of ours" >&2; return 1; }
-    halt "$base"
-    rm -rf --one-file-system "$base"
+    local base i
+    for base in "$@"; do
+        [ -e "$base/owner" ] || { echo "$base is not one of ours" >&2; return 1; }
+        # A program that is being started may still write: then once more.
+        for ((i = 0; i < 5; i++)); do
+            halt "$base"
+            # Its owner goes last: without one, sweep would not find the rest.
+            find "$base" -xdev -depth -mindepth 1 ! -path "$base/owner" -delete 2>/dev/null || continue
+            rm -f "$base/owner"
+            rmdir "$base" && continue 2
+        done
+        echo "$base could not be removed" >&2
+        return 1
+    done
 }
 
 sweep() {
@@ -270,10 +291,10 @@ sweep() {
 
 leftovers() {
     local base=$1 net
-    net=slt-$(basename "$base" | cut -d- -f2)
+    net=$(network "$base")
     programs "$base" | sed 's/^/process /' || true
     contained "$base" | sed 's/^/process in a container /' || true
-    grep -F " $base/" /proc/self/mountinfo | sed 's/^/mount /' || true
+    mounts "$base" | sed 's/^/mount /'
     ip -o link | grep -F "$net" | sed 's/^/link /' || true
     ip -o netns | grep -F "$base" | sed 's/^/network namespace /' || true
     iptables-save 2>/dev/null | grep -F "\"$net\\\"" | sed 's/^/rule /' || true
