@@ -12,17 +12,29 @@
     reason = "a test reads clocks and writes files as it likes"
 )]
 
+mod bad_input;
 mod bed;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod harness;
+mod host_paths;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod image;
+mod lifecycle;
+mod many;
+#[allow(dead_code, reason = "each topic uses the part that it needs")]
+mod set;
 mod suite;
+mod survival;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut suite = suite::Suite::new();
     bed::register(&mut suite);
+    lifecycle::register(&mut suite);
+    survival::register(&mut suite);
+    bad_input::register(&mut suite);
+    host_paths::register(&mut suite);
+    many::register(&mut suite);
     suite.run()
 }
