@@ -8,4 +8,5 @@ pub mod cri {
     tonic::include_proto!("runtime.v1");
 }
 pub mod model;
+pub mod server;
 pub mod status;
