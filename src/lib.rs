@@ -7,4 +7,7 @@ pub mod api;
 pub mod cri {
     tonic::include_proto!("runtime.v1");
 }
+pub mod config;
+pub mod metrics;
 pub mod model;
+pub mod store;
