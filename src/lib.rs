@@ -8,6 +8,7 @@ pub mod config;
 pub mod cri {
     tonic::include_proto!("runtime.v1");
 }
+pub mod eligibility;
 pub mod metrics;
 pub mod model;
 pub mod server;
