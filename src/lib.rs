@@ -1,6 +1,8 @@
 //! setlet: a per-node agent that runs DaemonSets through containerd, without a kubelet.
 
+pub mod agent;
 pub mod api;
+pub mod cli;
 pub mod config;
 
 /// The part of CRI v1 that is used, generated from `proto/cri.proto`.

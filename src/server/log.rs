@@ -6,11 +6,11 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt, future};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, PodSpec};
+use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::failure::Failure;
@@ -20,7 +20,7 @@ use crate::api::{ContainerName, ObjectKey, PodKey};
 use crate::model::{ContainerId, NodeView, ObservedContainer, PodReport};
 use crate::status;
 
-/// Which part of which container's log is wanted.
+/// Which lines of which container's log are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRequest {
     /// The pod.
@@ -29,46 +29,109 @@ pub struct LogRequest {
     pub container: ContainerName,
     /// The container's attempt: the number of the log file.
     pub attempt: u32,
-    /// Go on until the container ends.
-    pub follow: bool,
     /// Only this many lines from the end.
-    pub tail: Option<u64>,
+    pub tail: Option<usize>,
     /// Only lines from this moment on.
     pub since: Option<Timestamp>,
-    /// Each line begins with its time.
-    pub timestamps: bool,
-    /// At most this many bytes.
-    pub limit_bytes: Option<u64>,
 }
 
-/// A log's bytes, in pieces as they come.
-pub type LogBytes = BoxStream<'static, io::Result<Bytes>>;
+/// One line of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was written.
+    pub time: Timestamp,
+    /// Its bytes, with the newline where it has one.
+    pub text: Bytes,
+}
+
+/// A log's lines, as they come.
+pub type LogLines = BoxStream<'static, io::Result<LogLine>>;
 
 /// Reads container logs; `runtime` knows how.
 pub trait LogSource: Send + Sync {
-    /// Opens a log. A followed log ends a moment after `ended` does, with all that was written.
-    fn open(
-        &self,
-        request: LogRequest,
-        ended: BoxFuture<'static, ()>,
-    ) -> BoxFuture<'static, io::Result<LogBytes>>;
+    /// Reads a log to its end; with `follow` goes on until that is cancelled and what was written
+    /// before is read.
+    fn read(&self, request: &LogRequest, follow: Option<CancellationToken>) -> LogLines;
 }
+
+/// How long the first line is waited for, so that a log that cannot be read is an error.
+const FIRST_LINE: Duration = Duration::from_millis(200);
 
 /// Answers a log request.
 pub(super) async fn log(api: &Api, key: &ObjectKey, query: &LogQuery) -> Result<Response, Failure> {
     let view = api.view.borrow().clone();
     let (request, id) = resolve(&view, key, query, (api.clock)())?;
-    let ended = Box::pin(container_end(api.clone(), request.key.clone(), id));
-    let name = request.container.clone();
-    let bytes = api.logs.open(request, ended).await.map_err(|error| {
+    let follow = query.follow.then(CancellationToken::new);
+    let mut lines = api.logs.read(&request, follow.clone());
+    if let Some(follow) = follow {
+        let end = container_end(api.clone(), request.key.clone(), id);
+        lines = until(lines, end, follow);
+    }
+    let first = tokio::time::timeout(FIRST_LINE, lines.next()).await.ok();
+    let finished = matches!(first, Some(None));
+    let first = first.flatten().transpose().map_err(|error| {
+        let name = &request.container;
         Failure::internal(format!(
             "cannot read the log of container {name} of {key}: {error}"
         ))
     })?;
+    let rest = if finished {
+        stream::empty().boxed()
+    } else {
+        lines
+    };
+    let lines = stream::iter(first.map(Ok)).chain(rest);
     let cancel = api.cancel.clone();
-    let bytes = bytes.take_until(async move { cancel.cancelled().await });
+    let bytes = render(lines, query).take_until(async move { cancel.cancelled().await });
     let kind = [(header::CONTENT_TYPE, "text/plain")];
     Ok((kind, Body::from_stream(bytes)).into_response())
+}
+
+/// The lines, while `end` is awaited beside them, which cancels `follow`.
+fn until(
+    mut lines: LogLines,
+    end: impl Future<Output = ()> + Send + 'static,
+    follow: CancellationToken,
+) -> LogLines {
+    let mut end = Some(Box::pin(end));
+    stream::poll_fn(move |context| {
+        if let Some(waiting) = &mut end
+            && waiting.as_mut().poll(context).is_ready()
+        {
+            follow.cancel();
+            end = None;
+        }
+        lines.poll_next_unpin(context)
+    })
+    .boxed()
+}
+
+/// The bytes of the answer: lines that are there at the same time go in one piece.
+fn render(
+    lines: impl Stream<Item = io::Result<LogLine>> + Send + 'static,
+    query: &LogQuery,
+) -> BoxStream<'static, io::Result<Bytes>> {
+    let mut left = query
+        .limit_bytes
+        .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    let timestamps = query.timestamps;
+    let pieces = lines.ready_chunks(256).map(move |lines| {
+        let mut piece = Vec::new();
+        for line in lines {
+            let line = line?;
+            if timestamps {
+                piece.extend_from_slice(format!("{:.9} ", line.time).as_bytes());
+            }
+            piece.extend_from_slice(&line.text);
+        }
+        piece.truncate(left);
+        left -= piece.len();
+        Ok(Bytes::from(piece))
+    });
+    // An empty piece means that the limit is reached.
+    pieces
+        .take_while(|piece| future::ready(!piece.as_ref().is_ok_and(Bytes::is_empty)))
+        .boxed()
 }
 
 /// Finds the container that is meant.
@@ -90,11 +153,10 @@ fn resolve(
         key: report.want.key().clone(),
         container: found.name.clone(),
         attempt: found.attempt,
-        follow: query.follow,
-        tail: query.tail_lines,
+        tail: query
+            .tail_lines
+            .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
         since: since_seconds.map(|s| now - s).or(query.since_time),
-        timestamps: query.timestamps,
-        limit_bytes: query.limit_bytes,
     };
     Ok((request, found.id.clone()))
 }

@@ -36,7 +36,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 pub use failure::Failure;
-pub use log::{LogBytes, LogRequest, LogSource};
+pub use log::{LogLine, LogLines, LogRequest, LogSource};
 pub use own::{Explanation, NodeReport, PodReportLine, Pull, SetExplanation, SetLine};
 pub use socket::{BindError, bind};
 
