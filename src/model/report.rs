@@ -40,6 +40,9 @@ pub struct SetReport {
 /// The whole view: what the server answers from.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NodeView {
+    /// Grows with every publication, also over restarts (it begins at the clock's milliseconds): the
+    /// `resourceVersion` of lists.
+    pub version: u64,
     /// The node.
     pub node: Arc<NodeFacts>,
     /// What the sources want.
