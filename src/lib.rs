@@ -8,3 +8,5 @@ pub mod cri {
     tonic::include_proto!("runtime.v1");
 }
 pub mod model;
+pub mod runtime;
+pub mod volume;
