@@ -170,3 +170,22 @@ fn raise(total: &mut Amounts, least: &Amounts) {
         *have = (*have).max(*amount);
     }
 }
+
+/// The cpu and memory the pod as a whole can never exceed: given only where the pod says so itself
+/// or every container has a limit, as kubelet bounds the pod's cgroup.
+#[must_use]
+pub fn pod_bounds(spec: &PodSpec) -> (Option<Amount>, Option<Amount>) {
+    let total = pod_limits(spec);
+    let of_pod = amounts(spec.resources.as_ref(), Side::Limits);
+    let bound = |name: &str| {
+        let set = |amounts: &Amounts| amounts.get(name).is_some_and(|a| !a.is_zero());
+        let mut all = spec
+            .containers
+            .iter()
+            .chain(spec.init_containers.iter().flatten());
+        let bounded =
+            set(&of_pod) || all.all(|c| set(&amounts(c.resources.as_ref(), Side::Limits)));
+        total.get(name).copied().filter(|_| bounded)
+    };
+    (bound("cpu"), bound("memory"))
+}

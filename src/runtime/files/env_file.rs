@@ -30,7 +30,10 @@ pub(super) fn values(
         let optional = key.optional == Some(true);
         let Some(volume) = volumes.get(&key.volume_name) else {
             let pod = &pod.key().name;
-            let message = format!("cannot find the volume \"{}\" of pod {pod}", key.volume_name);
+            let message = format!(
+                "cannot find the volume \"{}\" of pod {pod}",
+                key.volume_name
+            );
             return Err(refused(message));
         };
         let text = match read(volume, &key.path) {

@@ -79,7 +79,9 @@ pub fn find<'a>(pod: &'a DesiredPod, input: &ContainerInput<'_>) -> Result<&'a C
 fn image_spec(container: &Container, image: &ImageState) -> Result<cri::ImageSpec, Reason> {
     let ImageState::Present { image_ref, .. } = image else {
         let message = "the image is not there yet";
-        return Err(Reason::new("CreateContainerConfigError", message).of_container(&container.name));
+        return Err(
+            Reason::new("CreateContainerConfigError", message).of_container(&container.name)
+        );
     };
     Ok(cri::ImageSpec {
         image: image_ref.clone(),
@@ -111,7 +113,10 @@ fn annotations(
     if let Some(grace) = pod.spec().termination_grace_period_seconds {
         annotations.push((labels::POD_GRACE_PERIOD, grace.to_string()));
     }
-    let pre_stop = container.lifecycle.as_ref().and_then(|l| l.pre_stop.as_ref());
+    let pre_stop = container
+        .lifecycle
+        .as_ref()
+        .and_then(|l| l.pre_stop.as_ref());
     if let Some(json) = pre_stop.and_then(|hook| serde_json::to_string(hook).ok()) {
         annotations.push((labels::PRE_STOP_HANDLER, json));
     }

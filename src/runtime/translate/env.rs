@@ -132,7 +132,11 @@ fn from_object(
     for (key, value) in pairs {
         let name = format!("{prefix}{key}");
         // Keys that cannot be names of variables are passed over.
-        if !name.is_empty() && name.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'=') {
+        if !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| (b' '..=b'~').contains(&b) && b != b'=')
+        {
             environment.set(&name, value);
         }
     }

@@ -167,7 +167,7 @@ fn page_size(bytes: u64) -> String {
     let mut size = bytes;
     let mut units = ["B", "KB", "MB", "GB", "TB"].into_iter();
     let mut unit = units.next().unwrap_or_default();
-    while size >= 1024 && size % 1024 == 0 {
+    while size >= 1024 && size.is_multiple_of(1024) {
         let Some(next) = units.next() else { break };
         unit = next;
         size /= 1024;

@@ -34,7 +34,11 @@ pub fn sysctls(pod: &DesiredPod, host: &Host) -> Result<HashMap<String, String>,
     let spec = pod.spec();
     let written = spec.security_context.as_ref();
     let mut set = HashMap::new();
-    for sysctl in written.and_then(|s| s.sysctls.as_ref()).into_iter().flatten() {
+    for sysctl in written
+        .and_then(|s| s.sysctls.as_ref())
+        .into_iter()
+        .flatten()
+    {
         let name = dotted(&sysctl.name);
         let forbidden = |why: &str| {
             let message = format!("forbidden sysctl: \"{}\" {why}", sysctl.name);
