@@ -53,6 +53,7 @@ pub(super) fn is_directory(fd: &OwnedFd) -> io::Result<bool> {
 /// Resolves the part of `path` that exists, links included, to a path relative to `root`, and
 /// gives what is left of it.
 fn resolve(root: &Path, path: &Path) -> io::Result<(PathBuf, PathBuf)> {
+    names(path)?;
     let mut head = root.join(path);
     let mut tail = PathBuf::new();
     let resolved = loop {

@@ -246,7 +246,7 @@ mod tests {
         env.set("A", b"alpha".to_vec());
         for (text, want) in [
             ("$(A)/$$(A)/$$$(A)/$$$$(A)", "alpha/$(A)/$alpha/$$(A)"),
-            ("$(NOPE) $A ${A} $(A a$ $$", "$(NOPE) $A ${A} $(A a$ $$"),
+            ("$(NOPE) $A ${A} $(A a$ $$", "$(NOPE) $A ${A} $(A a$ $"),
             ("$()$($(A))$( A )", "$()$($(A))$( A )"),
         ] {
             assert_eq!(env.expand(text), want);
