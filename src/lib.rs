@@ -17,3 +17,5 @@ pub mod plan;
 pub mod server;
 pub mod status;
 pub mod store;
+pub mod runtime;
+pub mod volume;

@@ -1,0 +1,4 @@
+//! The only module that knows CRI: what a pod is in the runtime's words, and the files it gets.
+
+pub mod files;
+pub mod translate;
