@@ -1,11 +1,26 @@
 //! The only place where tasks are started, so that none ends unseen.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
+
+/// What a worker is to the tasks.
+type Worker = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Starts workers.
+pub struct Starter(mpsc::UnboundedSender<Worker>);
+
+impl Starter {
+    /// Starts a worker; after the agent was told to stop, nothing is started any more.
+    pub fn start(&self, worker: impl Future<Output = ()> + 'static) {
+        self.0.send(Box::pin(worker)).ok();
+    }
+}
 
 /// The agent's tasks and the token that ends them.
 pub struct Tasks {
@@ -21,7 +36,6 @@ impl Tasks {
     }
 
     /// Starts a task. It is expected to end only after the token was cancelled.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place where tasks start")]
     pub fn start(&mut self, name: &'static str, task: impl Future<Output = ()> + 'static) {
         let cancel = self.cancel.clone();
         self.set.spawn_local(async move {
@@ -31,6 +45,31 @@ impl Tasks {
             }
             name
         });
+    }
+
+    /// A handle by which the coordinator starts workers, which end one by one by themselves.
+    #[must_use]
+    pub fn starter(&mut self) -> Starter {
+        let (requests, mut heard) = mpsc::unbounded_channel::<Worker>();
+        let cancel = self.cancel.clone();
+        self.start("workers", async move {
+            let mut workers = JoinSet::new();
+            loop {
+                tokio::select! {
+                    Some(worker) = heard.recv() => {
+                        workers.spawn_local(worker);
+                    }
+                    Some(ended) = workers.join_next() => {
+                        if let Err(error) = ended {
+                            error!(%error, "a worker failed; its pod is left as it is");
+                        }
+                    }
+                    () = cancel.cancelled() => break,
+                }
+            }
+            while workers.join_next().await.is_some() {}
+        });
+        Starter(requests)
     }
 
     /// Waits for the next task to end; never ends while there is none.
