@@ -29,6 +29,9 @@ pub enum Error {
     /// Signals cannot be heard.
     #[error("signals cannot be heard")]
     Signals(#[source] io::Error),
+    /// A task of the agent panicked; the service manager starts the agent again.
+    #[error("a task of the agent failed")]
+    Task(#[source] tokio::task::JoinError),
     /// A directory of the agent cannot be made.
     #[error("cannot make the directory {path}")]
     Directory {

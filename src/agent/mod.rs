@@ -159,9 +159,14 @@ fn start_source(
     let mut loaded = channels.loaded.subscribe();
     let node = channels.node.clone();
     tasks.start("settings", async move {
+        let mut in_force = Arc::clone(&loaded.borrow_and_update().config);
         while loaded.changed().await.is_ok() {
-            let config = Arc::clone(&loaded.borrow_and_update().config);
-            settings::follow(&config, &node, &of_source);
+            let Loaded { config, error } = loaded.borrow_and_update().clone();
+            if let Some(error) = error {
+                warn!("the configuration is not taken over: {error}");
+            }
+            settings::follow(&in_force, &config, &node, &of_source);
+            in_force = config;
             rescan.try_send(()).ok();
         }
     });
@@ -285,9 +290,7 @@ async fn serve_until_told(
                 Told::Reload => drop(reload.try_send(())),
             },
             ended = tasks.next_end() => {
-                if let Err(error) = ended {
-                    warn!(%error, "a task of the agent failed");
-                }
+                ended.map_err(Error::Task)?;
             }
             Ok(()) = view.changed() => {}
         }

@@ -9,6 +9,15 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
+/// A worker that panicked ends the agent, whose next start finds its pod as it was.
+fn fail_with(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
 /// What a worker is to the tasks.
 type Worker = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -59,11 +68,7 @@ impl Tasks {
                     Some(worker) = heard.recv() => {
                         workers.spawn_local(worker);
                     }
-                    Some(ended) = workers.join_next() => {
-                        if let Err(error) = ended {
-                            error!(%error, "a worker failed; its pod is left as it is");
-                        }
-                    }
+                    Some(ended) = workers.join_next() => fail_with(ended),
                     () = cancel.cancelled() => break,
                 }
             }
