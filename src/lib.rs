@@ -8,6 +8,9 @@ pub mod cri {
     tonic::include_proto!("runtime.v1");
 }
 pub mod config;
+pub mod eligibility;
 pub mod metrics;
 pub mod model;
+pub mod node;
+pub mod source;
 pub mod store;
