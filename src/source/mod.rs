@@ -8,6 +8,7 @@ mod combine;
 mod directory;
 mod error;
 mod files;
+mod keep;
 mod merge;
 mod owner;
 mod read;
@@ -85,13 +86,13 @@ pub trait LastGood: Send + 'static {
 /// The source's metrics.
 #[derive(Debug, Clone)]
 pub struct SourceMetrics {
-    pub(crate) files: Gauge,
-    pub(crate) refused: Gauge,
-    pub(crate) readable: Gauge,
-    pub(crate) reads: Counter,
-    pub(crate) scan_seconds: Histogram,
-    pub(crate) overflows: Counter,
-    pub(crate) keep_errors: Counter,
+    files: Gauge,
+    refused: Gauge,
+    readable: Gauge,
+    reads: Counter,
+    scan_seconds: Histogram,
+    overflows: Counter,
+    keep_errors: Counter,
 }
 
 impl SourceMetrics {
