@@ -145,7 +145,8 @@ impl Coordinator {
         self.take_inventory(inputs);
         self.dirty.extend(self.snapshot.sets.keys().cloned());
         self.dirty.extend(self.ledger.sets().cloned());
-        self.reports.retain(|key, _| self.snapshot.sets.contains_key(key));
+        self.reports
+            .retain(|key, _| self.snapshot.sets.contains_key(key));
     }
 
     /// Takes a newer list of what the runtime has; only sets with pods can be concerned.
@@ -163,7 +164,9 @@ impl Coordinator {
         for slot in self.ledger.all_mut() {
             slot.seen |= listed.contains_key(&slot.record.key.uid);
         }
-        let strangers = listed.values().filter(|pod| self.ledger.get(&pod.key.uid).is_none());
+        let strangers = listed
+            .values()
+            .filter(|pod| self.ledger.get(&pod.key.uid).is_none());
         self.dirty.extend(strangers.map(|pod| pod.set.clone()));
         if first {
             self.dirty.extend(self.snapshot.sets.keys().cloned());
@@ -215,13 +218,19 @@ impl Coordinator {
         if !self.snapshot.synced {
             return;
         }
-        let Some(listed) = self.inventory.clone() else { return };
+        let Some(listed) = self.inventory.clone() else {
+            return;
+        };
         for found in listed.values() {
             if self.ledger.get(&found.key.uid).is_some() {
                 continue;
             }
             let now = (self.clock)();
-            let set = self.snapshot.sets.get(&found.set).map(|(set, _)| Arc::clone(set));
+            let set = self
+                .snapshot
+                .sets
+                .get(&found.set)
+                .map(|(set, _)| Arc::clone(set));
             let alone = self.ledger.of_set(&found.set).is_empty();
             let adopted = set
                 .filter(|set| alone && *set.revision() == found.revision)
@@ -255,11 +264,15 @@ impl Coordinator {
             Some(set) => {
                 let rules = eligibility::explain(set, &self.node);
                 let verdict = eligibility::verdict(rules.clone());
-                let rollout =
-                    rollout::plan_rollout(&verdict, set.revision(), replace(set), &facts);
+                let rollout = rollout::plan_rollout(&verdict, set.revision(), replace(set), &facts);
                 self.reports.insert(
                     key.clone(),
-                    Arc::new(SetReport { verdict, rules, pods: Vec::new(), reasons: Vec::new() }),
+                    Arc::new(SetReport {
+                        verdict,
+                        rules,
+                        pods: Vec::new(),
+                        reasons: Vec::new(),
+                    }),
                 );
                 rollout
             }
@@ -309,7 +322,10 @@ impl Coordinator {
             }
         };
         if !self.write(&record) {
-            reasons.push(Reason::new("FailedCreate", "the state directory cannot be written"));
+            reasons.push(Reason::new(
+                "FailedCreate",
+                "the state directory cannot be written",
+            ));
             return None;
         }
         let uid = record.key.uid.clone();
@@ -321,7 +337,9 @@ impl Coordinator {
     /// Gives a pod's worker its wish, and starts the worker with the first one.
     fn tell(&mut self, uid: &Uid, goal: Goal, held: &[Reason], back_off: BackOff) {
         let now = (self.clock)();
-        let Some(slot) = self.ledger.get(uid) else { return };
+        let Some(slot) = self.ledger.get(uid) else {
+            return;
+        };
         if goal == Goal::End && slot.record.ending_since.is_none() {
             let ending = pods::ending(&slot.record, now);
             if !self.write(&ending) {
@@ -331,7 +349,9 @@ impl Coordinator {
                 slot.record = ending;
             }
         }
-        let Some(slot) = self.ledger.get_mut(uid) else { return };
+        let Some(slot) = self.ledger.get_mut(uid) else {
+            return;
+        };
         let found = resolve(&slot.record.key.namespace, &slot.refers_to, &self.snapshot);
         let references = match &slot.mailbox {
             Some(mailbox) if *mailbox.borrow().references == found => {
@@ -344,7 +364,11 @@ impl Coordinator {
             record: Arc::clone(&slot.record),
             goal,
             references,
-            held: if goal == Goal::End { Vec::new() } else { held.to_vec() },
+            held: if goal == Goal::End {
+                Vec::new()
+            } else {
+                held.to_vec()
+            },
             back_off,
         });
         match &slot.mailbox {
@@ -367,7 +391,9 @@ impl Coordinator {
 
     /// The set's own back-off where its annotation gives one.
     fn back_off_of(&self, set: &DaemonSet, reasons: &mut Vec<Reason>) -> BackOff {
-        let Some(text) = set.annotation(backoff::ANNOTATION) else { return self.back_off };
+        let Some(text) = set.annotation(backoff::ANNOTATION) else {
+            return self.back_off;
+        };
         backoff::from_annotation(text, self.back_off).unwrap_or_else(|why| {
             let message = format!("metadata.annotations[{}]: {why}", backoff::ANNOTATION);
             reasons.push(Reason::new("InvalidAnnotation", message));
@@ -378,8 +404,11 @@ impl Coordinator {
     /// Publishes the view, where it changed.
     fn publish(&mut self) {
         let ready = self.inventory.is_some() && self.snapshot.synced;
-        let pods: BTreeMap<Uid, PodReport> =
-            self.ledger.reports().map(|(uid, report)| (uid.clone(), report.clone())).collect();
+        let pods: BTreeMap<Uid, PodReport> = self
+            .ledger
+            .reports()
+            .map(|(uid, report)| (uid.clone(), report.clone()))
+            .collect();
         self.view.send_if_modified(|view| {
             let ready = view.ready || ready;
             let changed = !Arc::ptr_eq(&view.node, &self.node)
@@ -418,8 +447,16 @@ fn held(set: &DaemonSet) -> Vec<Reason> {
 }
 
 fn replace(set: &DaemonSet) -> Replace {
-    let strategy = set.spec().update_strategy.as_ref().and_then(|strategy| strategy.type_.as_deref());
-    if strategy == Some("OnDelete") { Replace::OnDelete } else { Replace::WhenStaged }
+    let strategy = set
+        .spec()
+        .update_strategy
+        .as_ref()
+        .and_then(|strategy| strategy.type_.as_deref());
+    if strategy == Some("OnDelete") {
+        Replace::OnDelete
+    } else {
+        Replace::WhenStaged
+    }
 }
 
 /// Whether the sources could be looked at, in order or not: when the agent has nothing left to wait

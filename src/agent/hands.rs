@@ -41,16 +41,20 @@ impl Cri for Hands {
     async fn execute(&self, action: &Action) -> Result<Outcome, Error> {
         let places = &self.places;
         match action {
-            Action::PrepareVolumes { pod } => Ok(match volume::prepare(pod, &places.pods_root) {
-                Ok(paths) => Outcome::Volumes(Arc::new(paths)),
-                Err(error) => Outcome::Failed(error.reason()),
-            }),
+            Action::PrepareVolumes { pod } => Ok(
+                match volume::prepare(pod, &places.pods_root, &self.runtime.host().node) {
+                    Ok(paths) => Outcome::Volumes(Arc::new(paths)),
+                    Err(error) => Outcome::Failed(error.reason()),
+                },
+            ),
             Action::Teardown { key } => {
                 let (logs, links) = (&places.pod_logs, &places.container_logs);
-                Ok(match volume::teardown(key, &places.pods_root, logs, links) {
-                    Ok(()) => Outcome::Done,
-                    Err(error) => Outcome::Failed(error.reason()),
-                })
+                Ok(
+                    match volume::teardown(key, &places.pods_root, logs, links) {
+                        Ok(()) => Outcome::Done,
+                        Err(error) => Outcome::Failed(error.reason()),
+                    },
+                )
             }
             _ => self.runtime.execute(action).await,
         }

@@ -69,7 +69,10 @@ async fn everything(hints: &mut broadcast::Receiver<Hint>) {
 /// The host facts with newer ones of node and runtime. A runtime that does not tell its cgroup
 /// driver (containerd 1.6) leaves what was found at the start.
 fn updated(host: &Host, node: Arc<NodeFacts>, runtime: Option<&RuntimeFacts>) -> Host {
-    let mut host = Host { node, ..host.clone() };
+    let mut host = Host {
+        node,
+        ..host.clone()
+    };
     if let Some(runtime) = runtime {
         host.cgroup_driver = runtime.cgroup_driver.unwrap_or(host.cgroup_driver);
         host.features = RuntimeFeatures {
@@ -85,8 +88,16 @@ fn updated(host: &Host, node: Arc<NodeFacts>, runtime: Option<&RuntimeFacts>) ->
 
 /// Image volumes came with containerd 2.1; the protocol has no word for it.
 fn has_image_volumes(runtime: &RuntimeFacts) -> bool {
-    let mut numbers = runtime.version.trim_start_matches('v').split(['.', '-', '~', '+']);
-    let mut next = || numbers.next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(0);
+    let mut numbers = runtime
+        .version
+        .trim_start_matches('v')
+        .split(['.', '-', '~', '+']);
+    let mut next = || {
+        numbers
+            .next()
+            .and_then(|number| number.parse::<u32>().ok())
+            .unwrap_or(0)
+    };
     runtime.is_containerd() && (next(), next()) >= (2, 1)
 }
 

@@ -36,7 +36,10 @@ pub async fn keep_inventory<C: Cri>(
         };
         let pause = match listed {
             Ok(pods) => {
-                let pods = pods.into_iter().map(|pod| (pod.key.uid.clone(), pod)).collect();
+                let pods = pods
+                    .into_iter()
+                    .map(|pod| (pod.key.uid.clone(), pod))
+                    .collect();
                 publish(&inventory, &hints, pods);
                 RELIST
             }
@@ -104,7 +107,11 @@ fn changed(before: &BTreeMap<Uid, ObservedPod>, now: &BTreeMap<Uid, ObservedPod>
     for (uid, pod) in before {
         if now.get(uid) != Some(pod) {
             ids.extend(pod.sandboxes.iter().map(|sandbox| sandbox.id.0.clone()));
-            ids.extend(pod.containers.iter().map(|container| container.id.0.clone()));
+            ids.extend(
+                pod.containers
+                    .iter()
+                    .map(|container| container.id.0.clone()),
+            );
         }
     }
     ids

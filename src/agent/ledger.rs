@@ -29,19 +29,36 @@ impl Slot {
     /// A pod without a worker yet.
     #[must_use]
     pub fn new(record: Arc<PodRecord>, seen: bool) -> Self {
-        let refers_to = record.pod.spec.as_ref().map(referred_names).unwrap_or_default();
-        Self { record, refers_to, mailbox: None, report: None, seen }
+        let refers_to = record
+            .pod
+            .spec
+            .as_ref()
+            .map(referred_names)
+            .unwrap_or_default();
+        Self {
+            record,
+            refers_to,
+            mailbox: None,
+            report: None,
+            seen,
+        }
     }
 
     fn fact(&self) -> PodFact {
         let has_sandbox = |report: &PodReport| {
-            report.have.as_ref().is_some_and(|have| !have.sandboxes.is_empty())
+            report
+                .have
+                .as_ref()
+                .is_some_and(|have| !have.sandboxes.is_empty())
         };
         PodFact {
             uid: self.record.key.uid.clone(),
             revision: self.record.revision.clone(),
             ending: self.record.ending_since.is_some(),
-            staged: self.report.as_ref().is_some_and(|report| report.plan.staged),
+            staged: self
+                .report
+                .as_ref()
+                .is_some_and(|report| report.plan.staged),
             started: self.seen || self.report.as_ref().is_some_and(has_sandbox),
         }
     }
@@ -58,7 +75,10 @@ impl Ledger {
     /// Adds a pod; it comes after the pods its set has already.
     pub fn add(&mut self, slot: Slot) {
         let uid = slot.record.key.uid.clone();
-        self.by_set.entry(slot.record.set.clone()).or_default().push(uid.clone());
+        self.by_set
+            .entry(slot.record.set.clone())
+            .or_default()
+            .push(uid.clone());
         self.slots.insert(uid, slot);
     }
 
@@ -99,7 +119,11 @@ impl Ledger {
     /// What rollout needs to know of a set's pods, oldest first.
     #[must_use]
     pub fn facts(&self, set: &ObjectKey) -> Vec<PodFact> {
-        self.of_set(set).iter().filter_map(|uid| self.slots.get(uid)).map(Slot::fact).collect()
+        self.of_set(set)
+            .iter()
+            .filter_map(|uid| self.slots.get(uid))
+            .map(Slot::fact)
+            .collect()
     }
 
     /// The sets that have pods.
@@ -109,6 +133,8 @@ impl Ledger {
 
     /// The newest reports, by uid.
     pub fn reports(&self) -> impl Iterator<Item = (&Uid, &PodReport)> {
-        self.slots.iter().filter_map(|(uid, slot)| Some((uid, slot.report.as_ref()?)))
+        self.slots
+            .iter()
+            .filter_map(|(uid, slot)| Some((uid, slot.report.as_ref()?)))
     }
 }

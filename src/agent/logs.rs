@@ -18,8 +18,17 @@ impl LogSource for Logs {
     fn read(&self, request: &LogRequest, follow: Option<CancellationToken>) -> LogLines {
         let directory = files::log_directory(&request.key, &self.pod_logs);
         let path = directory.join(files::log_path(&request.container, request.attempt));
-        let options = log::Options { tail: request.tail, since: request.since, follow };
-        let line = |line: log::Line| LogLine { time: line.time, text: line.text };
-        log::read(path, options).map(move |read| read.map(line)).boxed()
+        let options = log::Options {
+            tail: request.tail,
+            since: request.since,
+            follow,
+        };
+        let line = |line: log::Line| LogLine {
+            time: line.time,
+            text: line.text,
+        };
+        log::read(path, options)
+            .map(move |read| read.map(line))
+            .boxed()
     }
 }

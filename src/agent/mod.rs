@@ -39,7 +39,7 @@ use crate::server;
 use crate::source::{self, SourceMetrics, watch_directory};
 use crate::store::Store;
 use coordinator::{Coordinator, Inputs};
-use hands::{Hands, Places};
+use hands::Hands;
 use notify::Notify;
 use signals::Told;
 use tasks::Tasks;
@@ -85,7 +85,10 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     let channels = Channels {
         cancel: CancellationToken::new(),
         hints: broadcast::Sender::new(HINTS),
-        loaded: watch::Sender::new(Loaded { config: Arc::clone(&config), error: None }),
+        loaded: watch::Sender::new(Loaded {
+            config: Arc::clone(&config),
+            error: None,
+        }),
         node: watch::Sender::new(facts),
         snapshot: watch::Sender::new(Arc::default()),
         view: watch::Sender::new(Arc::default()),
@@ -109,10 +112,22 @@ fn start_runtime(
     runtime: &Runtime,
     pulls: runtime::PullRequests,
 ) {
-    let (events, hints, cancel) = (runtime.clone(), channels.hints.clone(), channels.cancel.clone());
-    tasks.start("events", async move { watch_events(&events, hints, cancel).await });
-    let (puller, hints, cancel) = (runtime.clone(), channels.hints.clone(), channels.cancel.clone());
-    tasks.start("pulls", async move { run_puller(&puller, pulls, hints, cancel).await });
+    let (events, hints, cancel) = (
+        runtime.clone(),
+        channels.hints.clone(),
+        channels.cancel.clone(),
+    );
+    tasks.start("events", async move {
+        watch_events(&events, hints, cancel).await
+    });
+    let (puller, hints, cancel) = (
+        runtime.clone(),
+        channels.hints.clone(),
+        channels.cancel.clone(),
+    );
+    tasks.start("pulls", async move {
+        run_puller(&puller, pulls, hints, cancel).await
+    });
     let version = watch::Sender::new(String::new());
     let mut newest = version.subscribe();
     let view = channels.view.clone();
@@ -185,7 +200,10 @@ fn start_coordinator(
         warn!("{found}");
     }
     let (reports, reports_of_workers) = mpsc::channel(REPORTS);
-    let cri = Hands { runtime: runtime.clone(), places: Arc::new(settings::places(config)) };
+    let cri = Hands {
+        runtime: runtime.clone(),
+        places: Arc::new(settings::places(config)),
+    };
     let starter = tasks.starter();
     let start_worker = worker_starter(channels, cri.clone(), reports, starter);
     let inventory = watch::Sender::new((None, None));
@@ -199,9 +217,15 @@ fn start_coordinator(
     };
     let view = channels.view.clone();
     let coordinator = Coordinator::new(store, records, start_worker, view, Timestamp::now);
-    tasks.start("coordinator", coordinator.run(inputs, notify::beat_every(), notify::beat));
+    tasks.start(
+        "coordinator",
+        coordinator.run(inputs, notify::beat_every(), notify::beat),
+    );
     let (hints, cancel) = (channels.hints.clone(), channels.cancel.clone());
-    tasks.start("inventory", inventory::keep_inventory(cri, hints, inventory, cancel));
+    tasks.start(
+        "inventory",
+        inventory::keep_inventory(cri, hints, inventory, cancel),
+    );
     Ok(())
 }
 
@@ -254,7 +278,9 @@ fn start_server(
     let metrics = metrics.clone();
     let api = server::Api {
         view: channels.view.subscribe(),
-        logs: Arc::new(logs::Logs { pod_logs: config.paths.pod_logs.clone() }),
+        logs: Arc::new(logs::Logs {
+            pod_logs: config.paths.pod_logs.clone(),
+        }),
         metrics: Arc::new(move || metrics.expose()),
         clock: Timestamp::now,
         cancel: channels.cancel.clone(),

@@ -56,7 +56,11 @@ fn send(states: &[NotifyState<'_>]) {
 /// One line on how things are, as `systemctl status` shows it.
 fn summary(view: &NodeView) -> String {
     let running = view.pods.values().filter(|pod| is_running(pod)).count();
-    let elsewhere = view.sets.values().filter(|set| !matches!(set.verdict, Verdict::Run)).count();
+    let elsewhere = view
+        .sets
+        .values()
+        .filter(|set| !matches!(set.verdict, Verdict::Run))
+        .count();
     let mut text = format!(
         "{} DaemonSets, {running} running, {elsewhere} not for this node, {} documents refused",
         view.sets.len(),
@@ -72,7 +76,8 @@ fn is_running(pod: &crate::model::PodReport) -> bool {
     let containers = &pod.want.spec().containers;
     pod.have.as_ref().is_some_and(|have| {
         let runs = |name: &str| {
-            have.newest(name).is_some_and(crate::model::ObservedContainer::is_running)
+            have.newest(name)
+                .is_some_and(crate::model::ObservedContainer::is_running)
         };
         !containers.is_empty() && containers.iter().all(|container| runs(&container.name))
     })

@@ -58,13 +58,27 @@ pub fn orphan_record(found: &ObservedPod, now: Timestamp) -> PodRecord {
 /// The same pod, its end decided.
 #[must_use]
 pub fn ending(record: &PodRecord, now: Timestamp) -> Arc<PodRecord> {
-    Arc::new(PodRecord { ending_since: Some(now), ..record.clone() })
+    Arc::new(PodRecord {
+        ending_since: Some(now),
+        ..record.clone()
+    })
 }
 
-fn record_of(set: &DaemonSet, node: &str, key: PodKey, now: Timestamp) -> Result<PodRecord, Reason> {
+fn record_of(
+    set: &DaemonSet,
+    node: &str,
+    key: PodKey,
+    now: Timestamp,
+) -> Result<PodRecord, Reason> {
     let pod = pod_from_template(set, node, &key.name, &key.uid).map_err(|errors| {
-        let errors: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.field, e.message)).collect();
-        Reason::new("FailedCreate", format!("a pod of this template is refused: {}", errors.join("; ")))
+        let errors: Vec<String> = errors
+            .iter()
+            .map(|e| format!("{}: {}", e.field, e.message))
+            .collect();
+        Reason::new(
+            "FailedCreate",
+            format!("a pod of this template is refused: {}", errors.join("; ")),
+        )
     })?;
     Ok(PodRecord {
         key,
@@ -79,8 +93,10 @@ fn record_of(set: &DaemonSet, node: &str, key: PodKey, now: Timestamp) -> Result
 /// `SET-xxxxx`, the five characters taken from a random value.
 fn pod_name(set: &str, random: Uuid) -> String {
     let base: String = set.chars().take(LONGEST_BASE).collect();
-    let suffix = random.as_bytes().iter().take(5).map(|byte| {
-        char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])
-    });
+    let suffix = random
+        .as_bytes()
+        .iter()
+        .take(5)
+        .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
     format!("{base}-{}", suffix.collect::<String>())
 }

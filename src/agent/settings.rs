@@ -55,15 +55,22 @@ pub fn refuse_beside_kubelet(config: &Config) -> Result<(), Error> {
 /// Makes the directories that the agent writes to and nothing else makes.
 pub fn make_directories(config: &Config) -> Result<(), Error> {
     let paths = &config.paths;
-    for path in [&paths.run, &paths.pod_logs, &paths.container_logs, &paths.images] {
+    for path in [
+        &paths.run,
+        &paths.pod_logs,
+        &paths.container_logs,
+        &paths.images,
+    ] {
         make(path)?;
     }
     Ok(())
 }
 
 fn make(path: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(path)
-        .map_err(|source| Error::Directory { path: path.to_owned(), source })
+    std::fs::create_dir_all(path).map_err(|source| Error::Directory {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Where pods' volumes and logs lie.
@@ -85,7 +92,7 @@ pub fn runtime(config: &Config, node: &Arc<NodeFacts>) -> runtime::Options {
             node: Arc::clone(node),
             pods_root: config.paths.state.join("pods"),
             pod_logs: config.paths.pod_logs.clone(),
-            cgroup_root: config.cgroup_root.clone(),
+            cgroup_root: config.cgroup_root.display().to_string(),
             cgroup_driver: host::first_guess(),
             resolv_conf: "/etc/resolv.conf".into(),
             features: translate::RuntimeFeatures {
@@ -105,7 +112,11 @@ pub fn source(config: &Config) -> source::Settings {
     source::Settings {
         path: manifests.path.clone(),
         rescan_interval: manifests.rescan_interval.0,
-        writers: if manifests.allow_unprivileged_owners { Writers::Anyone } else { Writers::RootOnly },
+        writers: if manifests.allow_unprivileged_owners {
+            Writers::Anyone
+        } else {
+            Writers::RootOnly
+        },
     }
 }
 
@@ -114,7 +125,11 @@ pub fn back_off(config: &Config) -> BackOff {
     let waits = &config.crash_loop_back_off;
     let (initial, max, reset): (Duration, Duration, Duration) =
         (waits.initial.0, waits.max.0, waits.reset.0);
-    BackOff { initial, max, reset }
+    BackOff {
+        initial,
+        max,
+        reset,
+    }
 }
 
 /// Takes over what a newer configuration changes without a restart.
@@ -128,7 +143,10 @@ pub fn follow(
         info!(field, "the configuration changed");
     }
     for field in config::needs_restart(old, config) {
-        warn!(field, "the configuration changed; it takes effect when the agent is started again");
+        warn!(
+            field,
+            "the configuration changed; it takes effect when the agent is started again"
+        );
     }
     match node_facts(config) {
         Ok(mut facts) => {

@@ -41,7 +41,10 @@ impl Tasks {
     /// No tasks yet.
     #[must_use]
     pub fn new(cancel: CancellationToken) -> Self {
-        Self { set: JoinSet::new(), cancel }
+        Self {
+            set: JoinSet::new(),
+            cancel,
+        }
     }
 
     /// Starts a task. It is expected to end only after the token was cancelled.
@@ -90,7 +93,10 @@ impl Tasks {
         self.cancel.cancel();
         let all = async { while self.set.join_next().await.is_some() {} };
         if tokio::time::timeout(limit, all).await.is_err() {
-            debug!(left = self.set.len(), "tasks were dropped at the end of the drain");
+            debug!(
+                left = self.set.len(),
+                "tasks were dropped at the end of the drain"
+            );
             self.set.abort_all();
         }
     }

@@ -69,13 +69,25 @@ impl<C: Cri> Worker<C> {
                     continue;
                 }
             };
-            let plan = Arc::new(plan_pod(Some(&want), have.as_deref(), &memory, (self.clock)()));
-            if !self.report(&want, have.as_ref(), &plan, &memory, &mut reported).await || plan.gone {
+            let plan = Arc::new(plan_pod(
+                Some(&want),
+                have.as_deref(),
+                &memory,
+                (self.clock)(),
+            ));
+            if !self
+                .report(&want, have.as_ref(), &plan, &memory, &mut reported)
+                .await
+                || plan.gone
+            {
                 return;
             }
             let wake = match plan.actions.first() {
                 Some(action) => self.carry_out(&want, action, &mut memory).await,
-                None => self.wait(have.as_deref(), self.pause(&plan), &mut memory).await,
+                None => {
+                    self.wait(have.as_deref(), self.pause(&plan), &mut memory)
+                        .await
+                }
             };
             if let Wake::Stop = wake {
                 return;
@@ -116,7 +128,9 @@ impl<C: Cri> Worker<C> {
         match done {
             Ok(outcome) => {
                 match &outcome {
-                    Outcome::Failed(reason) => warn!(pod = %want.key(), %action, "failed: {reason}"),
+                    Outcome::Failed(reason) => {
+                        warn!(pod = %want.key(), %action, "failed: {reason}")
+                    }
                     _ if is_noteworthy(action) => info!(pod = %want.key(), %action, "done"),
                     _ => debug!(pod = %want.key(), %action, "done"),
                 }
@@ -175,11 +189,15 @@ impl<C: Cri> Worker<C> {
 fn concerns(hint: &Hint, have: Option<&ObservedPod>, memory: &mut PodMemory) -> bool {
     match hint {
         Hint::All => {
-            memory.images.retain(|_, state| !matches!(state, ImageState::Pulling { .. }));
+            memory
+                .images
+                .retain(|_, state| !matches!(state, ImageState::Pulling { .. }));
             true
         }
         Hint::Container(id) => have.is_some_and(|have| {
-            have.containers.iter().any(|container| container.id.0 == *id)
+            have.containers
+                .iter()
+                .any(|container| container.id.0 == *id)
                 || have.sandboxes.iter().any(|sandbox| sandbox.id.0 == *id)
         }),
         Hint::Image(image) => {

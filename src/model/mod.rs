@@ -15,8 +15,8 @@ mod snapshot;
 mod verdict;
 
 pub use action::{Action, Outcome, PodPlan, StopTarget};
-pub use desired::{BackOff, DesiredPod, Goal, PodRecord, References};
 pub use amount::Amount;
+pub use desired::{BackOff, DesiredPod, Goal, PodRecord, References};
 pub use memory::{
     ContainerMemory, Failure, ImageState, PodMemory, PullProgress, VolumePaths, VolumeState,
 };
