@@ -64,6 +64,8 @@ pub struct Coordinator {
     back_off: BackOff,
     inventory: Inventory,
     reports: BTreeMap<ObjectKey, Arc<SetReport>>,
+    /// Pods that ended and that an older list of the runtime may still name.
+    gone: BTreeSet<Uid>,
     /// Sets to decide again.
     dirty: BTreeSet<ObjectKey>,
     /// A decision could not be written down.
@@ -95,6 +97,7 @@ impl Coordinator {
             back_off: BackOff::default(),
             inventory: None,
             reports: BTreeMap::new(),
+            gone: BTreeSet::new(),
             dirty: BTreeSet::new(),
             store_failed: false,
         }
@@ -161,6 +164,7 @@ impl Coordinator {
             changed
         });
         let Some(listed) = &inventory else { return };
+        self.gone.retain(|uid| listed.contains_key(uid));
         for slot in self.ledger.all_mut() {
             slot.seen |= listed.contains_key(&slot.record.key.uid);
         }
@@ -194,9 +198,7 @@ impl Coordinator {
         if let Some(slot) = self.ledger.remove(uid) {
             info!(pod = %slot.record.key, "gone");
         }
-        if let Some(listed) = &mut self.inventory {
-            Arc::make_mut(listed).remove(uid);
-        }
+        self.gone.insert(uid.clone());
     }
 
     /// Decides for every dirty set and publishes what came of it.
@@ -222,7 +224,8 @@ impl Coordinator {
             return;
         };
         for found in listed.values() {
-            if self.ledger.get(&found.key.uid).is_some() {
+            let uid = &found.key.uid;
+            if self.ledger.get(uid).is_some() || self.gone.contains(uid) {
                 continue;
             }
             let now = (self.clock)();

@@ -4,6 +4,7 @@
 //! sleeps only while the plan is empty, and wakes for a changed wish, a hint of the runtime or the
 //! plan's own time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::model::{
-    Action, DesiredPod, ImageState, ObservedPod, Outcome, PodMemory, PodPlan, PodReport,
+    Action, DesiredPod, Goal, ImageState, ObservedPod, Outcome, PodMemory, PodPlan, PodReport,
 };
 use crate::plan::{forget_failures, plan_pod, remember};
 use crate::runtime::{Cri, Hint};
@@ -52,12 +53,17 @@ impl<C: Cri> Worker<C> {
         let mut want = self.want.borrow_and_update().clone();
         let mut reported = None;
         while !self.cancel.is_cancelled() {
-            if self.want.has_changed().unwrap_or(false) {
-                let newer = self.want.borrow_and_update().clone();
-                if newer.references != want.references || newer.held != want.held {
+            let newest = self.want.borrow_and_update().clone();
+            if !Arc::ptr_eq(&newest, &want) {
+                if newest.references != want.references || newest.held != want.held {
                     forget_failures(&mut memory);
                 }
-                want = newer;
+                if newest.goal == Goal::End && want.goal != Goal::End {
+                    self.cri
+                        .release_images(&newest.key().uid, BTreeSet::new())
+                        .await;
+                }
+                want = newest;
             }
             let have = match self.cri.observe(&want.key().uid).await {
                 Ok(have) => have.map(Arc::new),

@@ -3,14 +3,18 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging from `level` on: `error`, `warn`, `info`, `debug` or `trace`.
 pub(super) fn start(level: &str) {
     let level: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
-    let registry = tracing_subscriber::registry().with(level);
+    // What libraries say of every frame they send helps nobody who asks how the agent is.
+    let targets = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("setlet", level);
+    let registry = tracing_subscriber::registry().with(targets);
     let journal = is_journal()
         .then(tracing_journald::layer)
         .and_then(Result::ok);
