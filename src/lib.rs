@@ -8,3 +8,4 @@ pub mod cri {
     tonic::include_proto!("runtime.v1");
 }
 pub mod model;
+pub mod runtime;
