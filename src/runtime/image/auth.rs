@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::reference::{DEFAULT_REGISTRY, repository};
 use crate::cri;
 use crate::model::DesiredPod;
 
-/// The registry of images that name none, and the name that `docker login` keeps it under.
-const DEFAULT_REGISTRY: &str = "docker.io";
+/// The name that `docker login` keeps the default registry under.
 const DEFAULT_KEY: &str = "index.docker.io";
 
 #[derive(Debug, Default, Deserialize)]
@@ -83,21 +83,6 @@ fn key(name: &str) -> String {
     };
     let key = format!("{host}/{path}");
     key.trim_end_matches('/').to_owned()
-}
-
-/// The image's name in full, without tag and digest: `docker.io/library/busybox`.
-fn repository(image: &str) -> String {
-    let name = image.split('@').next().unwrap_or_default();
-    let last = name.rfind('/').map_or(0, |slash| slash + 1);
-    let name = match name[last..].find(':') {
-        Some(colon) => &name[..last + colon],
-        None => name,
-    };
-    match name.split_once('/') {
-        Some((host, _)) if host == "localhost" || host.contains(['.', ':']) => name.to_owned(),
-        Some(_) => format!("{DEFAULT_REGISTRY}/{name}"),
-        None => format!("{DEFAULT_REGISTRY}/library/{name}"),
-    }
 }
 
 fn matches(key: &str, repository: &str) -> bool {
@@ -211,9 +196,6 @@ mod tests {
         assert_eq!(key("https://index.docker.io/v1/"), "index.docker.io");
         assert_eq!(key("http://r.io:5000/v2/a/b"), "r.io:5000/a/b");
         assert_eq!(key("r.io"), "r.io");
-        assert_eq!(repository("busybox:1"), "docker.io/library/busybox");
-        assert_eq!(repository("a/b@sha256:0"), "docker.io/a/b");
-        assert_eq!(repository("localhost:5000/a:b"), "localhost:5000/a");
     }
 
     #[test]

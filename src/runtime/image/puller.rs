@@ -133,6 +133,7 @@ pub async fn run_puller(
             let stop = pulls.started(&wish.image);
             running.push(pull(&runtime.inner.client, wish, stop));
         }
+        let images = pulls.running();
         tokio::select! {
             () = cancel.cancelled() => return,
             request = requests.recv() => match request {
@@ -145,8 +146,8 @@ pub async fn run_puller(
                 }
                 let _ = hints.send(Hint::Image(image));
             }
-            active = ingests.poll(), if !running.is_empty() => {
-                if let Some(image) = pulls.progress(&active) {
+            progress = ingests.poll(&images), if !running.is_empty() => {
+                for image in pulls.progress(progress) {
                     let _ = hints.send(Hint::Image(image));
                 }
             }

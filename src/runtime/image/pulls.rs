@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::PARALLEL_PULLS;
+use super::progress::Progress;
 use super::puller::{Answer, PullWish, Pulled, Request};
 use crate::api::Uid;
 use crate::model::PullProgress;
@@ -114,16 +115,24 @@ impl Pulls {
         }
     }
 
-    /// Notes the bytes of the pull that runs, when it is the only one: the runtime does not say which
-    /// image its downloads are for. Returns its image when there is news.
-    pub fn progress(&mut self, now: &PullProgress) -> Option<String> {
-        let mut running = self.open.iter_mut().filter(|(_, p)| p.stop.is_some());
-        let (image, pull) = running.next()?;
-        if running.next().is_some() || pull.progress == *now || now.total == 0 {
-            return None;
+    /// The images whose pulls run.
+    pub fn running(&self) -> Vec<String> {
+        let running = self.open.iter().filter(|(_, p)| p.stop.is_some());
+        running.map(|(image, _)| image.clone()).collect()
+    }
+
+    /// Notes the bytes of running pulls; the images there is news of.
+    pub fn progress(&mut self, now: Progress) -> Vec<String> {
+        let mut news = Vec::new();
+        for (image, progress) in now {
+            if let Some(pull) = self.open.get_mut(&image)
+                && pull.progress != progress
+            {
+                pull.progress = progress;
+                news.push(image);
+            }
         }
-        pull.progress = *now;
-        Some(image.clone())
+        news
     }
 }
 
@@ -216,17 +225,17 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_told_of_a_pull_that_runs_alone() {
+    fn bytes_are_news_when_they_change() {
         let mut pulls = Pulls::default();
-        let bytes = |done| PullProgress { done, total: 9 };
+        let bytes = |done| -> Progress { [("a".into(), PullProgress { done, total: 9 })].into() };
         begin(&mut pulls, "p", "a");
-        assert_eq!(pulls.progress(&bytes(1)), None);
+        assert_eq!(pulls.running(), [""; 0]);
         start(&mut pulls);
-        assert_eq!(pulls.progress(&bytes(2)).as_deref(), Some("a"));
-        assert_eq!(pulls.progress(&bytes(2)), None);
-        begin(&mut pulls, "p", "b");
-        start(&mut pulls);
-        assert_eq!(pulls.progress(&bytes(3)), None);
+        assert_eq!(pulls.running(), ["a"]);
+        assert_eq!(pulls.progress(bytes(2)), ["a"]);
+        assert_eq!(pulls.progress(bytes(2)), [""; 0]);
         assert_eq!(ask(&mut pulls, "p", "a"), running(2, 9));
+        pulls.end("a", &Pulled::Done);
+        assert_eq!(pulls.progress(bytes(3)), [""; 0]);
     }
 }
