@@ -15,3 +15,8 @@ pub(super) fn in_namespace<T>(message: T) -> Request<T> {
     );
     request
 }
+
+/// Whether a runtime that calls itself this has these services.
+pub(super) fn is(runtime_name: &str) -> bool {
+    runtime_name == "containerd"
+}

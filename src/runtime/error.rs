@@ -192,7 +192,11 @@ impl Error {
     /// known of what the call did.
     #[must_use]
     pub fn is_connection_lost(&self) -> bool {
-        self.status().is_some_and(is_connection_lost)
+        match self {
+            // Unavailable may be said of the registry here.
+            Self::PullImage { source, .. } => source.source().is_some(),
+            _ => self.status().is_some_and(is_connection_lost),
+        }
     }
 
     /// Whether the runtime does not have what the call was about.
@@ -260,13 +264,14 @@ impl Error {
             Self::StopContainer { .. } | Self::RemoveContainer { .. } => "KillContainerError",
             Self::ImageStatus { .. } => "ImageInspectError",
             Self::PullImage { .. } => "ErrImagePull",
+            // A runtime that gives no list within its deadline, or is not ready to.
             Self::Version(_)
             | Self::Features(_)
             | Self::ListSandboxes(_)
             | Self::ListContainers(_)
-            | Self::ContainerStatus { .. }
+            | Self::Events(_) => "ContainerRuntimeUnavailable",
+            Self::ContainerStatus { .. }
             | Self::ExecSync { .. }
-            | Self::Events(_)
             | Self::PullsEnded
             | Self::NotRuntime { .. } => "ContainerRuntimeError",
         }
@@ -284,7 +289,7 @@ impl Error {
 
 /// The runtime's message in one line; for a failed connection its innermost cause, because the
 /// outer ones say "transport error" only.
-pub(super) fn status_line(status: &Status) -> String {
+fn status_line(status: &Status) -> String {
     let mut text = status.message().to_owned();
     let mut cause = status.source();
     while let Some(error) = cause {
@@ -298,7 +303,7 @@ pub(super) fn status_line(status: &Status) -> String {
 }
 
 /// A status that was made on this side has a source; an answer from the runtime has none.
-pub(super) fn is_connection_lost(status: &Status) -> bool {
+fn is_connection_lost(status: &Status) -> bool {
     status.code() == Code::Unavailable || status.source().is_some()
 }
 

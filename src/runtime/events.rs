@@ -58,7 +58,7 @@ pub async fn watch_events(
         if connected {
             delay = FIRST_RETRY;
         }
-        if was_reachable != connected || connected {
+        if connected || was_reachable {
             tracing::debug!(error = %error.line(), "the runtime's events ended; subscribing again");
         }
         was_reachable = connected;
@@ -81,7 +81,7 @@ async fn watch_once(
     connected: &mut bool,
 ) -> Result<Infallible, Error> {
     let client = &runtime.inner.client;
-    let is_containerd = client.version().await?.runtime_name == "containerd";
+    let is_containerd = super::containerd::is(&client.version().await?.runtime_name);
     *connected = true;
     let announce = async {
         client.version().await?;

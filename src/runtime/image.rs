@@ -7,10 +7,14 @@
 //! Differs: under `Always`, when the registry cannot be reached (not: when it answers and refuses),
 //! a present image is used, and the state says that it is stale. A node without network starts its pods.
 
+mod auth;
 mod cause;
 mod progress;
 mod puller;
+mod pulls;
 mod reference;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -24,8 +28,8 @@ pub(super) use puller::PullSender;
 use puller::{Answer, PullWish, Pulled};
 pub use puller::{PullRequests, run_puller};
 
-/// Images in this many are pulled at a time unless configured otherwise.
-pub const PARALLEL_PULLS: usize = 3;
+/// So many images are pulled at a time.
+const PARALLEL_PULLS: usize = 3;
 
 impl Runtime {
     /// Answers at once with the image's state; see the module.
@@ -54,15 +58,15 @@ impl Runtime {
                         format!("image {image:?} is not present and the pull policy is Never");
                     return Ok(self.no_image("ErrImageNeverPull", problem));
                 }
-                ("Never" | "IfNotPresent", Some(image)) => return Ok(self.present(image, None)),
-                (_, _) => {}
+                ("Always", _) | (_, None) => {}
+                (_, Some(image)) => return Ok(self.present(image, None)),
             }
             let wish = PullWish {
                 image: image.to_owned(),
                 // The runtime takes hints for its snapshotter from it; a pod that cannot be
                 // translated says so when its sandbox is made.
-                sandbox: sandbox_config(pod, 0, &self.host()).ok(),
-                auth: Vec::new(),
+                sandbox: sandbox_config(pod, 0, &self.host()).ok().map(Arc::new),
+                auth: auth::credentials(pod, image),
             };
             answer = self.inner.pulls.begin(uid, wish).await?;
         }

@@ -184,3 +184,23 @@ impl Cri for Runtime {
         self.inner.pulls.release(uid, keep).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_send<T: Send>(_: &T) {}
+
+    /// The server's requests may be handled by any thread; only compiling it matters.
+    #[test]
+    fn the_real_runtimes_futures_are_send() {
+        let _ = |runtime: &Runtime, action: &Action, uid: &Uid, id: &ContainerId| {
+            is_send(&runtime.execute(action));
+            is_send(&runtime.observe(uid));
+            is_send(&runtime.list());
+            is_send(&runtime.log_path(id));
+            is_send(&runtime.exec_sync(id, Vec::new(), Duration::ZERO));
+            is_send(&log::read(PathBuf::new(), log::Options::default()));
+        };
+    }
+}

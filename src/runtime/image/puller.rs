@@ -3,15 +3,17 @@
 //! A pod that asked for a pull gets its end once; a pull that no pod wants any more is dropped, which
 //! ends it in the runtime. Nothing is pulled twice without being asked for twice.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::cause;
 use super::progress::Ingests;
-use super::{PARALLEL_PULLS, cause};
+use super::pulls::Pulls;
 use crate::api::Uid;
 use crate::cri;
 use crate::model::{PullProgress, Reason};
@@ -29,7 +31,7 @@ pub(super) struct PullWish {
     /// The image as pods name it.
     pub image: String,
     /// The sandbox's configuration, for the runtime.
-    pub sandbox: Option<cri::PodSandboxConfig>,
+    pub sandbox: Option<Arc<cri::PodSandboxConfig>>,
     /// Credentials to try, in this order; none means to ask without.
     pub auth: Vec<cri::AuthConfig>,
 }
@@ -62,7 +64,8 @@ pub(super) enum Answer {
     Ended(Pulled),
 }
 
-enum Request {
+/// What is asked of the task.
+pub(super) enum Request {
     Ask(Uid, String, oneshot::Sender<Answer>),
     Begin(Uid, PullWish, oneshot::Sender<Answer>),
     Release(Uid, BTreeSet<String>),
@@ -109,7 +112,7 @@ impl PullSender {
     }
 }
 
-/// Pulls until cancelled, at most [`PARALLEL_PULLS`] images at a time; being cancelled, or dropped,
+/// Pulls until cancelled, a few images at a time; being cancelled, or dropped,
 /// ends the pulls in flight. Sends [`Hint::Image`] when a pull ends, and each second in which it
 /// made progress.
 pub async fn run_puller(
@@ -130,6 +133,7 @@ pub async fn run_puller(
             let stop = pulls.started(&wish.image);
             running.push(pull(&runtime.inner.client, wish, stop));
         }
+        let images = pulls.running();
         tokio::select! {
             () = cancel.cancelled() => return,
             request = requests.recv() => match request {
@@ -142,8 +146,8 @@ pub async fn run_puller(
                 }
                 let _ = hints.send(Hint::Image(image));
             }
-            active = ingests.poll(), if !running.is_empty() => {
-                if let Some(image) = pulls.progress(&active) {
+            progress = ingests.poll(&images), if !running.is_empty() => {
+                for image in pulls.progress(progress) {
                     let _ = hints.send(Hint::Image(image));
                 }
             }
@@ -166,7 +170,7 @@ async fn pull(
         let mut ended = Ok(String::new());
         for auth in auths {
             ended = client
-                .pull_image(&wish.image, auth, wish.sandbox.clone())
+                .pull_image(&wish.image, auth, wish.sandbox.as_deref().cloned())
                 .await;
             if ended.is_ok() {
                 break;
@@ -183,122 +187,5 @@ async fn pull(
                 unreachable: error.status().is_some_and(cause::is_unreachable),
             },
         })),
-    }
-}
-
-/// The pulls of all images and who waits for them: no calls, no clock.
-#[derive(Debug, Default)]
-struct Pulls {
-    /// By image: waiting for their turn, or running.
-    open: BTreeMap<String, Pull>,
-    /// The order in which they wait.
-    waiting: VecDeque<String>,
-    /// Ends not yet told, by pod and image.
-    ended: BTreeMap<(Uid, String), Pulled>,
-}
-
-#[derive(Debug)]
-struct Pull {
-    wish: PullWish,
-    since: Timestamp,
-    progress: PullProgress,
-    wanted_by: BTreeSet<Uid>,
-    /// Set while it runs.
-    stop: Option<CancellationToken>,
-}
-
-impl Pulls {
-    fn take(&mut self, request: Request, now: Timestamp) {
-        match request {
-            Request::Ask(uid, image, reply) => {
-                let _ = reply.send(self.answer(uid, image));
-            }
-            Request::Begin(uid, wish, reply) => {
-                let image = wish.image.clone();
-                let pull = self.open.entry(image.clone()).or_insert_with(|| {
-                    self.waiting.push_back(image.clone());
-                    Pull {
-                        wish,
-                        since: now,
-                        progress: PullProgress::default(),
-                        wanted_by: BTreeSet::new(),
-                        stop: None,
-                    }
-                });
-                pull.wanted_by.insert(uid.clone());
-                let _ = reply.send(self.answer(uid, image));
-            }
-            Request::Release(uid, keep) => self.release(&uid, &keep),
-        }
-    }
-
-    fn answer(&mut self, uid: Uid, image: String) -> Answer {
-        if let Some(pull) = self.open.get(&image)
-            && pull.wanted_by.contains(&uid)
-        {
-            return Answer::Running {
-                since: pull.since,
-                progress: pull.progress,
-            };
-        }
-        self.ended
-            .remove(&(uid, image))
-            .map_or(Answer::Unknown, Answer::Ended)
-    }
-
-    fn release(&mut self, uid: &Uid, keep: &BTreeSet<String>) {
-        self.ended
-            .retain(|(u, image), _| u != uid || keep.contains(image));
-        self.open.retain(|image, pull| {
-            if !keep.contains(image) {
-                pull.wanted_by.remove(uid);
-            }
-            let wanted = !pull.wanted_by.is_empty();
-            if let (false, Some(stop)) = (wanted, &pull.stop) {
-                stop.cancel();
-            }
-            wanted
-        });
-        self.waiting.retain(|image| self.open.contains_key(image));
-    }
-
-    /// The pulls whose turn it is.
-    fn due(&mut self) -> Vec<PullWish> {
-        let running = self.open.values().filter(|p| p.stop.is_some()).count();
-        let free = PARALLEL_PULLS
-            .saturating_sub(running)
-            .min(self.waiting.len());
-        let due = self.waiting.drain(..free);
-        due.filter_map(|image| Some(self.open.get(&image)?.wish.clone()))
-            .collect()
-    }
-
-    /// Notes that a pull runs; what it returns is cancelled when nobody wants it any more.
-    fn started(&mut self, image: &str) -> CancellationToken {
-        let stop = CancellationToken::new();
-        if let Some(pull) = self.open.get_mut(image) {
-            pull.stop = Some(stop.clone());
-        }
-        stop
-    }
-
-    fn end(&mut self, image: &str, pulled: &Pulled) {
-        if let Some(pull) = self.open.remove(image) {
-            for uid in pull.wanted_by {
-                self.ended.insert((uid, image.to_owned()), pulled.clone());
-            }
-        }
-    }
-
-    /// Notes the bytes of the pull that runs, when it is the only one: the runtime does not say which
-    /// image its downloads are for. Returns its image when there is news.
-    fn progress(&mut self, now: &PullProgress) -> Option<String> {
-        let mut running = self.open.iter_mut().filter(|(_, p)| p.stop.is_some());
-        let (image, pull) = running.next()?;
-        if running.next().is_some() || pull.progress == *now || now.total == 0 {
-            return None;
-        }
-        pull.progress = *now;
-        Some(image.clone())
     }
 }

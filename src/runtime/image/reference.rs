@@ -1,5 +1,8 @@
-//! Whether text names an image: the grammar of the distribution project's `reference` package, which
+//! What an image's name says, and whether text is one: the grammar of the distribution project's `reference` package, which
 //! kubelet and containerd read names by. Pure; resolves nothing.
+
+/// The registry of images that name none.
+pub(super) const DEFAULT_REGISTRY: &str = "docker.io";
 
 const MAX_NAME: usize = 255;
 const MAX_TAG: usize = 128;
@@ -40,6 +43,21 @@ pub(super) fn check(image: &str) -> Result<(), String> {
         return problem("64 hexadecimal digits alone would be an id");
     }
     Ok(())
+}
+
+/// The image's name in full, without tag and digest: `docker.io/library/busybox`.
+pub(super) fn repository(image: &str) -> String {
+    let name = image.split('@').next().unwrap_or_default();
+    let last = name.rfind('/').map_or(0, |slash| slash + 1);
+    let name = match name[last..].find(':') {
+        Some(colon) => &name[..last + colon],
+        None => name,
+    };
+    match name.split_once('/') {
+        Some((host, _)) if host == "localhost" || host.contains(['.', ':']) => name.to_owned(),
+        Some(_) => format!("{DEFAULT_REGISTRY}/{name}"),
+        None => format!("{DEFAULT_REGISTRY}/library/{name}"),
+    }
 }
 
 /// The first part is a registry when it cannot be part of a path.
@@ -108,7 +126,7 @@ fn is_hex(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::*;
 
     #[test]
     fn names_that_people_write_are_valid() {
@@ -126,6 +144,13 @@ mod tests {
         ] {
             assert_eq!(check(image), Ok(()), "{image}");
         }
+    }
+
+    #[test]
+    fn names_are_completed() {
+        assert_eq!(repository("busybox:1"), "docker.io/library/busybox");
+        assert_eq!(repository("a/b@sha256:0"), "docker.io/a/b");
+        assert_eq!(repository("localhost:5000/a:b"), "localhost:5000/a");
     }
 
     #[test]
