@@ -143,7 +143,9 @@ impl Gauge {
 impl Histogram {
     /// Counts one that took this long.
     pub fn observe(&self, with: LabelValues<'_>, took: Duration) {
-        self.0.get_or_create(&labels(with)).observe(took.as_secs_f64());
+        self.0
+            .get_or_create(&labels(with))
+            .observe(took.as_secs_f64());
     }
 }
 

@@ -191,7 +191,10 @@ pub enum Effect {
 /// The whole configuration as one file may have it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "only its reading matters: it finds errors with their lines")]
+#[expect(
+    dead_code,
+    reason = "only its reading matters: it finds errors with their lines"
+)]
 pub(super) struct Fragment {
     pub(super) api_version: Option<String>,
     pub(super) kind: Option<String>,

@@ -215,9 +215,8 @@ macro_rules! scalar_serde {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = deserializer.deserialize_any(Scalar)?;
-                Self::parse(&text).ok_or_else(|| {
-                    de::Error::invalid_value(de::Unexpected::Str(&text), &$wanted)
-                })
+                Self::parse(&text)
+                    .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&text), &$wanted))
             }
         }
 

@@ -125,7 +125,10 @@ fn check_times(config: &Config, problems: &mut Vec<Problem>) {
     for (name, duration) in [
         ("manifests.rescanInterval", config.manifests.rescan_interval),
         ("runtimeRequestTimeout", config.runtime_request_timeout),
-        ("rollback.progressDeadline", config.rollback.progress_deadline),
+        (
+            "rollback.progressDeadline",
+            config.rollback.progress_deadline,
+        ),
         ("crashLoopBackOff.initial", back_off.initial),
         ("crashLoopBackOff.max", back_off.max),
         ("crashLoopBackOff.reset", back_off.reset),
@@ -137,7 +140,10 @@ fn check_times(config: &Config, problems: &mut Vec<Problem>) {
     if back_off.initial > back_off.max {
         problems.push(Problem::new(
             "crashLoopBackOff.max",
-            format!("{} is less than initial, which is {}", back_off.max, back_off.initial),
+            format!(
+                "{} is less than initial, which is {}",
+                back_off.max, back_off.initial
+            ),
         ));
     }
 }
@@ -206,7 +212,12 @@ fn is_subdomain(text: &str) -> bool {
 }
 
 fn is_label_part(text: &str) -> bool {
-    is_name(text, 63, |b| b"-_.".contains(&b), |b| b.is_ascii_alphanumeric())
+    is_name(
+        text,
+        63,
+        |b| b"-_.".contains(&b),
+        |b| b.is_ascii_alphanumeric(),
+    )
 }
 
 fn is_label_value(text: &str) -> bool {

@@ -45,7 +45,11 @@ fn interfaces() -> Vec<Interface> {
 fn default_v4(routes: &str) -> Option<&str> {
     let default = |line: &&str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let up = fields.get(3).and_then(|f| u32::from_str_radix(f, 16).ok())? & 1 != 0;
+        let up = fields
+            .get(3)
+            .and_then(|f| u32::from_str_radix(f, 16).ok())?
+            & 1
+            != 0;
         let metric: u32 = fields.get(6)?.parse().ok()?;
         let everything = *fields.get(1)? == "00000000" && *fields.get(7)? == "00000000";
         (up && everything).then_some(metric)

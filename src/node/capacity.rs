@@ -54,7 +54,10 @@ fn hugepages(directory: &Path) -> BTreeMap<u64, u64> {
         .flatten()
         .filter_map(|entry| {
             let name = entry.file_name();
-            let kib = name.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?;
+            let kib = name
+                .to_str()?
+                .strip_prefix("hugepages-")?
+                .strip_suffix("kB")?;
             let pages = fs::read_to_string(entry.path().join("nr_hugepages")).ok()?;
             Some((kib.parse::<u64>().ok()? * 1024, pages.trim().parse().ok()?))
         })
@@ -74,7 +77,10 @@ mod tests {
             fs::create_dir(&directory).expect("a directory");
             put(&directory.join("nr_hugepages"), pages);
         }
-        assert_eq!(hugepages(sys.path()), BTreeMap::from([(2 << 20, 4), (1 << 30, 0)]));
+        assert_eq!(
+            hugepages(sys.path()),
+            BTreeMap::from([(2 << 20, 4), (1 << 30, 0)])
+        );
     }
 
     fn put(path: &Path, text: &str) {

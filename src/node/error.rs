@@ -13,8 +13,10 @@ pub enum Error {
         source: nix::errno::Errno,
     },
     /// The hostname cannot name a node.
-    #[error("the hostname {hostname:?} cannot be the node's name, which has lower case letters, \
-             digits, '-' and '.' only; set nodeName in the configuration")]
+    #[error(
+        "the hostname {hostname:?} cannot be the node's name, which has lower case letters, \
+             digits, '-' and '.' only; set nodeName in the configuration"
+    )]
     BadName {
         /// The hostname.
         hostname: String,

@@ -20,11 +20,31 @@ const DEFAULT: &str = "unix:///run/containerd/containerd.sock";
 /// runtime it uses unless told otherwise.
 const PROGRAMS: &[(&str, Option<&str>, &str)] = &[
     ("kubelet", None, DEFAULT),
-    ("kubelite", None, "unix:///var/snap/microk8s/common/run/containerd.sock"),
-    ("k3s", Some("server"), "unix:///run/k3s/containerd/containerd.sock"),
-    ("k3s", Some("agent"), "unix:///run/k3s/containerd/containerd.sock"),
-    ("k3s-server", None, "unix:///run/k3s/containerd/containerd.sock"),
-    ("k3s-agent", None, "unix:///run/k3s/containerd/containerd.sock"),
+    (
+        "kubelite",
+        None,
+        "unix:///var/snap/microk8s/common/run/containerd.sock",
+    ),
+    (
+        "k3s",
+        Some("server"),
+        "unix:///run/k3s/containerd/containerd.sock",
+    ),
+    (
+        "k3s",
+        Some("agent"),
+        "unix:///run/k3s/containerd/containerd.sock",
+    ),
+    (
+        "k3s-server",
+        None,
+        "unix:///run/k3s/containerd/containerd.sock",
+    ),
+    (
+        "k3s-agent",
+        None,
+        "unix:///run/k3s/containerd/containerd.sock",
+    ),
 ];
 
 /// A running kubelet.
@@ -75,7 +95,11 @@ fn find_in(proc: &Path, endpoint: &str) -> io::Result<Vec<Kubelet>> {
     let mut kubelets = Vec::new();
     for entry in fs::read_dir(proc)? {
         let Ok(entry) = entry else { continue };
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         // A process that ended meanwhile has no command line, nor has a thread of the kernel.
@@ -107,7 +131,9 @@ fn endpoint_of(
 ) -> Option<Option<String>> {
     let (program, rest) = arguments.split_first()?;
     // k3s shows itself as "/usr/local/bin/k3s server".
-    let mut words = program.split_whitespace().chain(rest.iter().map(String::as_str));
+    let mut words = program
+        .split_whitespace()
+        .chain(rest.iter().map(String::as_str));
     let name = Path::new(words.next()?).file_name()?.to_str()?;
     let words: Vec<&str> = words.collect();
     let (_, _, default) = PROGRAMS.iter().find(|(program, argument, _)| {
@@ -115,7 +141,9 @@ fn endpoint_of(
     })?;
     let flag = |name: &str| {
         let at = words.iter().position(|word| {
-            let word = word.strip_prefix('-').map(|word| word.trim_start_matches('-'));
+            let word = word
+                .strip_prefix('-')
+                .map(|word| word.trim_start_matches('-'));
             let rest = word.and_then(|word| word.strip_prefix(name));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
         })?;
@@ -135,7 +163,9 @@ fn endpoint_of(
     };
     let config: Option<Value> = serde_yaml::from_str(&config).ok();
     Some(config.map(|config| {
-        let endpoint = config.get("containerRuntimeEndpoint").and_then(Value::as_str);
+        let endpoint = config
+            .get("containerRuntimeEndpoint")
+            .and_then(Value::as_str);
         let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
         endpoint.unwrap_or(default).to_owned()
     }))
@@ -164,8 +194,15 @@ fn is_same(root: &Path, theirs: &str, ours: &str) -> Option<bool> {
 /// An endpoint's path, however it is written.
 fn socket(endpoint: &str) -> String {
     let path = endpoint.strip_prefix("unix://").unwrap_or(endpoint);
-    let path = path.strip_prefix("/var/run/").map(|rest| format!("/run/{rest}"));
-    path.unwrap_or_else(|| endpoint.strip_prefix("unix://").unwrap_or(endpoint).to_owned())
+    let path = path
+        .strip_prefix("/var/run/")
+        .map(|rest| format!("/run/{rest}"));
+    path.unwrap_or_else(|| {
+        endpoint
+            .strip_prefix("unix://")
+            .unwrap_or(endpoint)
+            .to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -198,7 +235,10 @@ mod tests {
         let apart = "kubelet|--container-runtime-endpoint|/y.sock|--v=2";
         assert_eq!(endpoint(apart, None), known("/y.sock"));
         let config = Some("containerRuntimeEndpoint: unix:///z.sock\n");
-        assert_eq!(endpoint("kubelet|--config=/c", config), known("unix:///z.sock"));
+        assert_eq!(
+            endpoint("kubelet|--config=/c", config),
+            known("unix:///z.sock")
+        );
         assert_eq!(endpoint("kubelet|--config=/c", Some("{}")), known(DEFAULT));
         assert_eq!(endpoint("kubelet|--config=/c", None), Some(None));
         let plugin = "kubelet|--config-dir=/d";
@@ -214,10 +254,16 @@ mod tests {
         };
         let ours = "unix:///run/containerd/containerd.sock";
         let conflicts = |kubelet: Kubelet| conflict(&[kubelet], ours).is_some();
-        assert!(conflicts(kubelet(Some("unix:///var/run/containerd/containerd.sock"), None)));
+        assert!(conflicts(kubelet(
+            Some("unix:///var/run/containerd/containerd.sock"),
+            None
+        )));
         assert!(conflicts(kubelet(Some("unix:///other.sock"), Some(true))));
         assert!(conflicts(kubelet(None, None)));
-        assert!(!conflicts(kubelet(Some(ours), Some(false))), "in a container");
+        assert!(
+            !conflicts(kubelet(Some(ours), Some(false))),
+            "in a container"
+        );
         assert!(!conflicts(kubelet(Some("unix:///other.sock"), None)));
         assert_eq!(conflict(&[], ours), None);
     }
@@ -225,11 +271,14 @@ mod tests {
     #[test]
     fn processes_are_found_in_proc() {
         let proc = tempfile::tempdir().expect("a directory");
-        for (pid, line) in [("7", "/usr/bin/kubelet\0--v=2\0"), ("8", "bash\0"), ("x", "kubelet")] {
+        for (pid, line) in [
+            ("7", "/usr/bin/kubelet\0--v=2\0"),
+            ("8", "bash\0"),
+            ("x", "kubelet"),
+        ] {
             use std::io::Write;
             fs::create_dir(proc.path().join(pid)).expect("a directory");
-            let mut file =
-                fs::File::create(proc.path().join(pid).join("cmdline")).expect("a file");
+            let mut file = fs::File::create(proc.path().join(pid).join("cmdline")).expect("a file");
             file.write_all(line.as_bytes()).expect("written");
         }
         let found = find_in(proc.path(), DEFAULT).expect("a list");

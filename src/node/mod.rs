@@ -84,7 +84,10 @@ mod tests {
         assert!(!facts.hostname.is_empty());
         assert!(facts.cpus > 0);
         assert_eq!(facts.allocatable_cpu_millis, facts.cpus * 1000 - 100);
-        assert_eq!(facts.allocatable_memory_bytes, facts.memory_bytes - (1 << 20));
+        assert_eq!(
+            facts.allocatable_memory_bytes,
+            facts.memory_bytes - (1 << 20)
+        );
         assert!(facts.memory_bytes > 1 << 26 && facts.ephemeral_storage_bytes > 0);
         assert!(facts.system.contains_key("kernelVersion"));
         assert!(facts.addresses.iter().all(|a| !a.is_loopback()));

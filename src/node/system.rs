@@ -24,7 +24,10 @@ pub(super) fn read() -> BTreeMap<String, String> {
         ("machineID", machine_id.clone()),
         ("operatingSystem", Some("linux".to_owned())),
         ("osImage", release.as_deref().and_then(pretty_name)),
-        ("systemUUID", file("/sys/class/dmi/id/product_uuid").or(machine_id)),
+        (
+            "systemUUID",
+            file("/sys/class/dmi/id/product_uuid").or(machine_id),
+        ),
     ];
     facts
         .into_iter()

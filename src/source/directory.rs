@@ -255,7 +255,8 @@ impl Manifests {
     /// Looks again at the paths whose time has come. Returns whether a scan is needed.
     pub(super) fn look_again(&mut self, at: Moment) -> bool {
         // What is being written has its own time.
-        self.doubts.retain(|path, _| !self.writing.contains_key(path));
+        self.doubts
+            .retain(|path, _| !self.writing.contains_key(path));
         let mut due = BTreeSet::new();
         for waiting in [&mut self.doubts, &mut self.writing] {
             waiting.retain(|path, when| *when > at.now || !due.insert(path.clone()));
@@ -310,7 +311,10 @@ impl Manifests {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
-        let files = self.files.iter().map(|(path, known)| (path, &known.contents));
+        let files = self
+            .files
+            .iter()
+            .map(|(path, known)| (path, &known.contents));
         let mut snapshot = merge(files);
         snapshot.condition = self.condition.clone();
         snapshot.synced = self.synced;

@@ -13,13 +13,7 @@ use crate::api::Admitted;
 
 impl Manifests {
     /// Takes in what was found at a path, or that nothing was.
-    pub(super) fn consider(
-        &mut self,
-        path: &Path,
-        found: Option<&Found>,
-        hint: Hint,
-        at: Moment,
-    ) {
+    pub(super) fn consider(&mut self, path: &Path, found: Option<&Found>, hint: Hint, at: Moment) {
         let Some(found) = found else {
             return self.consider_missing(path, hint, at);
         };

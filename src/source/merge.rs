@@ -86,7 +86,9 @@ pub(super) fn merge<'a>(
             if let Some((_, first)) = owners.get(&reference) {
                 // What stays of a refused document is reported with that document, below.
                 if index < admitted {
-                    snapshot.refused.push(duplicate(&reference, &object.origin, first));
+                    snapshot
+                        .refused
+                        .push(duplicate(&reference, &object.origin, first));
                 }
                 continue;
             }

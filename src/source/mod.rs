@@ -70,10 +70,8 @@ pub trait LastGood: Send + 'static {
     /// # Errors
     ///
     /// It cannot be written; what was kept before is still there.
-    fn keep(
-        &self,
-        files: &mut dyn Iterator<Item = (String, KeptObjects)>,
-    ) -> Result<(), KeepError>;
+    fn keep(&self, files: &mut dyn Iterator<Item = (String, KeptObjects)>)
+    -> Result<(), KeepError>;
 
     /// Forgets every file but these.
     ///

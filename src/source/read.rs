@@ -74,12 +74,18 @@ fn bytes(path: &Path) -> Result<(Vec<u8>, Stamp), Unread> {
     let metadata = file.metadata()?;
     let stamp = Stamp::of(&metadata);
     if !metadata.is_file() {
-        return Err(Unread::Refused("it is not a regular file".to_owned(), stamp));
+        return Err(Unread::Refused(
+            "it is not a regular file".to_owned(),
+            stamp,
+        ));
     }
     let mut text = Vec::with_capacity(usize::try_from(metadata.len().min(LIMIT)).unwrap_or(0) + 1);
     file.take(LIMIT + 1).read_to_end(&mut text)?;
     if text.len() as u64 > LIMIT {
-        let why = format!("it is larger than {} MiB, the most that is read", LIMIT >> 20);
+        let why = format!(
+            "it is larger than {} MiB, the most that is read",
+            LIMIT >> 20
+        );
         return Err(Unread::Refused(why, stamp));
     }
     Ok((text, stamp))
@@ -96,7 +102,10 @@ fn admit(path: &Path, text: &[u8]) -> Reading {
     }
     // A defect in decoding must cost one file, not the agent.
     let Ok(results) = panic::catch_unwind(|| api::admit(&file, text)) else {
-        return refuse(path, "setlet failed to decode it, which is a defect of setlet");
+        return refuse(
+            path,
+            "setlet failed to decode it, which is a defect of setlet",
+        );
     };
     let mut reading = Reading::default();
     for result in results {

@@ -93,7 +93,10 @@ pub async fn watch_directory(
             snapshots.send_replace(Arc::new(snapshot));
         }
         let keep = work.manifests.has_unkept() && !keep_failed;
-        let wake_at = work.manifests.next_look().map_or(rescan_at, |at| at.min(rescan_at));
+        let wake_at = work
+            .manifests
+            .next_look()
+            .map_or(rescan_at, |at| at.min(rescan_at));
         step = tokio::select! {
             biased;
             () = cancel.cancelled() => return Ok(()),

@@ -96,7 +96,15 @@ pub(super) struct Trust {
 pub(super) fn walk(root: &Path, trust: Trust, enter: Enter<'_>) -> io::Result<Listing> {
     let mut listing = Listing::default();
     let metadata = fs::metadata(root)?;
-    descend(root, &metadata, None, trust, &mut listing, &mut Vec::new(), enter)?;
+    descend(
+        root,
+        &metadata,
+        None,
+        trust,
+        &mut listing,
+        &mut Vec::new(),
+        enter,
+    )?;
     Ok(listing)
 }
 
@@ -121,7 +129,13 @@ fn descend(
     });
     enter(path, id);
     let entries: Vec<DirEntry> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
-    listing.directories.insert(path.to_owned(), Directory { id, distrust: distrust.clone() });
+    listing.directories.insert(
+        path.to_owned(),
+        Directory {
+            id,
+            distrust: distrust.clone(),
+        },
+    );
     above.push(id);
     for entry in entries {
         let linked = entry.file_type().is_ok_and(|kind| kind.is_symlink());
@@ -132,9 +146,17 @@ fn descend(
                     note_hidden(&path, listing);
                     continue;
                 }
-                let distrust = distrust.clone().or_else(|| linked_distrust(&path, linked, trust));
+                let distrust = distrust
+                    .clone()
+                    .or_else(|| linked_distrust(&path, linked, trust));
                 let below = descend(
-                    &path, &metadata, distrust.as_deref(), trust, listing, above, enter,
+                    &path,
+                    &metadata,
+                    distrust.as_deref(),
+                    trust,
+                    listing,
+                    above,
+                    enter,
                 );
                 if let Err(error) = below
                     && error.kind() != io::ErrorKind::NotFound

@@ -78,7 +78,10 @@ pub struct Corrupt {
 }
 
 fn by(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "whose pid is not known".to_owned(), |pid| format!("pid {pid}"))
+    pid.map_or_else(
+        || "whose pid is not known".to_owned(),
+        |pid| format!("pid {pid}"),
+    )
 }
 
 fn aside(moved_to: Option<&PathBuf>) -> String {

@@ -58,10 +58,12 @@ impl Store {
             if fs::read(&path).is_ok_and(|old| old == bytes) {
                 continue;
             }
-            let unfinished = write::write_new(&path, &bytes, write::Sync::Later)
-                .map_err(|source| Error::Write {
-                    path: path.clone(),
-                    source,
+            let unfinished =
+                write::write_new(&path, &bytes, write::Sync::Later).map_err(|source| {
+                    Error::Write {
+                        path: path.clone(),
+                        source,
+                    }
                 })?;
             written.push((unfinished, path));
         }
@@ -78,7 +80,9 @@ impl Store {
             source,
         };
         match written {
-            [(only, _)] => File::open(only).and_then(|f| f.sync_all()).map_err(failed)?,
+            [(only, _)] => File::open(only)
+                .and_then(|f| f.sync_all())
+                .map_err(failed)?,
             _ => {
                 let directory = File::open(&self.last_good).map_err(failed)?;
                 nix::unistd::syncfs(&directory).map_err(|errno| failed(errno.into()))?;

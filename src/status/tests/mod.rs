@@ -1,0 +1,1 @@
+//! Whole-value tests of the statuses.
