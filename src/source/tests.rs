@@ -1,1 +1,0 @@
-//! The manifests directory on a real filesystem.
