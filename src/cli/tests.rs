@@ -268,11 +268,14 @@ async fn check_admits_files_and_directories() {
              spec: {{containers: [{{name: c, image: i}}]}}\n"
         )
     };
-    let write = |name: &str, text: &str| std::fs::write(at(name), text).expect("written");
     std::fs::create_dir(at("sub")).expect("made");
-    write("a.yaml", &set("a"));
-    write("sub/b.yml", &set("b"));
-    write("notes.txt", "x");
+    for (name, text) in [
+        ("a.yaml", set("a")),
+        ("sub/b.yml", set("b")),
+        ("notes.txt", "x".to_owned()),
+    ] {
+        tokio::fs::write(at(name), text).await.expect("written");
+    }
     let path = directory.path().display().to_string();
     let (outcome, out) = execute(&["check", &path]).await;
     assert_eq!(outcome.expect("no error"), Outcome::Done);
@@ -283,14 +286,9 @@ async fn check_admits_files_and_directories() {
     );
     assert_eq!(out, expected);
 
-    write(
-        "z.yaml",
-        &format!(
-            "{}---\n{}",
-            set("a"),
-            set("c").replace("image: i", "immage: i")
-        ),
-    );
+    let wrong = set("c").replace("image: i", "immage: i");
+    let text = format!("{}---\n{wrong}", set("a"));
+    tokio::fs::write(at("z.yaml"), text).await.expect("written");
     let (outcome, out) = execute(&["check", "-o", "json", &path]).await;
     assert_eq!(outcome.expect("no error"), Outcome::Refused);
     let found: serde_json::Value = serde_json::from_str(&out).expect("JSON");

@@ -268,6 +268,7 @@ async fn errors_are_statuses() {
         ("/api/v1/secrets", 404),
         ("/api/v1/pods?fieldSelector=spec.color%3Dred", 400),
         ("/api/v1/pods?labelSelector=a%20b", 400),
+        ("/api/v1/pods?watch=perhaps", 400),
         ("/api/v1/pods?watch=true&sendInitialEvents=true", 422),
     ] {
         let (found, status) = get(&served, path).await;
@@ -429,7 +430,9 @@ async fn the_socket_is_replaced_when_stale_and_refused_when_live() {
         .await
         .expect("a stale socket is replaced");
     std::fs::remove_file(&served.socket).expect("removed");
-    std::fs::write(&served.socket, "x").expect("written");
+    tokio::fs::write(&served.socket, "x")
+        .await
+        .expect("written");
     assert!(matches!(
         bind(&served.socket, None).await,
         Err(BindError::NoSocket(_))
