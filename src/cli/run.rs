@@ -8,6 +8,6 @@ use crate::config::Config;
 pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     super::tracing::start(config.log.level.as_str());
-    crate::agent::run(config).await?;
+    crate::agent::run(config, path.map(Path::to_owned)).await?;
     Ok(())
 }

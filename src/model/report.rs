@@ -25,7 +25,7 @@ pub struct PodReport {
 }
 
 /// What is decided for one DaemonSet.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetReport {
     /// Whether it runs here.
     pub verdict: Verdict,
@@ -48,7 +48,7 @@ pub struct NodeView {
     /// What the sources want.
     pub snapshot: Arc<Snapshot>,
     /// By set: what was decided.
-    pub sets: BTreeMap<ObjectKey, SetReport>,
+    pub sets: BTreeMap<ObjectKey, Arc<SetReport>>,
     /// By uid: the pods' newest reports.
     pub pods: BTreeMap<Uid, PodReport>,
     /// Why the runtime cannot be reached, where it cannot.

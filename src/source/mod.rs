@@ -8,6 +8,7 @@ mod combine;
 mod directory;
 mod error;
 mod files;
+mod keep;
 mod merge;
 mod owner;
 mod read;
@@ -69,10 +70,8 @@ pub trait LastGood: Send + 'static {
     /// # Errors
     ///
     /// It cannot be written; what was kept before is still there.
-    fn keep(
-        &self,
-        files: &mut dyn Iterator<Item = (String, KeptObjects)>,
-    ) -> Result<(), KeepError>;
+    fn keep(&self, files: &mut dyn Iterator<Item = (String, KeptObjects)>)
+    -> Result<(), KeepError>;
 
     /// Forgets every file but these.
     ///
@@ -85,13 +84,13 @@ pub trait LastGood: Send + 'static {
 /// The source's metrics.
 #[derive(Debug, Clone)]
 pub struct SourceMetrics {
-    pub(crate) files: Gauge,
-    pub(crate) refused: Gauge,
-    pub(crate) readable: Gauge,
-    pub(crate) reads: Counter,
-    pub(crate) scan_seconds: Histogram,
-    pub(crate) overflows: Counter,
-    pub(crate) keep_errors: Counter,
+    files: Gauge,
+    refused: Gauge,
+    readable: Gauge,
+    reads: Counter,
+    scan_seconds: Histogram,
+    overflows: Counter,
+    keep_errors: Counter,
 }
 
 impl SourceMetrics {

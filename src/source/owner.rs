@@ -50,7 +50,12 @@ mod tests {
     use super::*;
 
     fn why(uid: u32, gid: u32, mode: u32) -> Option<String> {
-        distrust("/m/a.yaml", Owner { uid, gid, mode }, 1000, Writers::RootOnly)
+        distrust(
+            "/m/a.yaml",
+            Owner { uid, gid, mode },
+            1000,
+            Writers::RootOnly,
+        )
     }
 
     #[test]
@@ -58,7 +63,11 @@ mod tests {
         assert_eq!(why(0, 0, 0o100_644), None);
         assert_eq!(why(1000, 1000, 0o100_600), None);
         assert_eq!(why(0, 0, 0o100_664), None, "only root is in root's group");
-        assert_eq!(why(0, 0, 0o041_777), None, "sticky: files cannot be replaced");
+        assert_eq!(
+            why(0, 0, 0o041_777),
+            None,
+            "sticky: files cannot be replaced"
+        );
     }
 
     #[test]
@@ -82,12 +91,19 @@ mod tests {
                 "/m/a.yaml is writable by group 33 (mode 0664, owner 0); {fix}"
             ))
         );
-        assert!(why(0, 0, 0o101_666).is_some(), "sticky means nothing on a file");
+        assert!(
+            why(0, 0, 0o101_666).is_some(),
+            "sticky means nothing on a file"
+        );
     }
 
     #[test]
     fn anyone_may_write_where_that_is_configured() {
-        let owner = Owner { uid: 33, gid: 33, mode: 0o100_666 };
+        let owner = Owner {
+            uid: 33,
+            gid: 33,
+            mode: 0o100_666,
+        };
         assert_eq!(distrust("x", owner, 0, Writers::Anyone), None);
     }
 }

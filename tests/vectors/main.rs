@@ -4,6 +4,7 @@
 //! their topic. A directory or file that is missing is left out. The last line counts.
 
 mod daemonset_api;
+mod eligibility;
 mod revisions;
 mod upstream;
 
@@ -13,7 +14,12 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 /// A part of the data with its runner: add yours here.
-const SUITES: [fn(&Path, &mut Report); 3] = [daemonset_api::run, revisions::run, upstream::run];
+const SUITES: [fn(&Path, &mut Report); 4] = [
+    daemonset_api::run,
+    eligibility::run,
+    revisions::run,
+    upstream::run,
+];
 
 fn main() -> ExitCode {
     let root = match std::env::var_os("SETLET_VECTORS") {

@@ -1,0 +1,104 @@
+//! A pod's sandbox: names, DNS, ports, labels, cgroup parent, namespaces and security context.
+//!
+//! Follows kubelet v1.36's `generatePodSandboxConfig`.
+
+use super::{Host, dns, labels, linux, names, security, sysctls};
+use crate::cri;
+use crate::model::{DesiredPod, Reason};
+use crate::runtime::files::{self, PodFiles};
+
+/// The configuration of a pod's sandbox; sent again, unchanged, with each of its containers.
+///
+/// # Errors
+///
+/// When the pod asks for what this node or runtime cannot do, with kubelet's words for it.
+pub fn sandbox(
+    pod: &DesiredPod,
+    attempt: u32,
+    files: &PodFiles,
+    host: &Host,
+) -> Result<cri::PodSandboxConfig, Reason> {
+    let spec = pod.spec();
+    let key = pod.key();
+    check_features(pod, host)?;
+    let directory = files::log_directory(key, &host.pod_logs);
+    let meta = &pod.record.pod.metadata;
+    let mut all_labels = labels::copied(meta.labels.as_ref());
+    all_labels.extend(labels::identity(pod, &host.node.name));
+    let mut annotations = labels::copied(meta.annotations.as_ref());
+    annotations.insert(labels::SET.to_owned(), pod.record.set.name.clone());
+    Ok(cri::PodSandboxConfig {
+        metadata: Some(cri::PodSandboxMetadata {
+            name: key.name.clone(),
+            uid: key.uid.as_str().to_owned(),
+            namespace: key.namespace.clone(),
+            attempt,
+        }),
+        hostname: names::kernel_hostname(pod, host)?,
+        log_directory: directory.to_string_lossy().into_owned(),
+        dns_config: Some(dns::config(pod, &files.resolv, host)),
+        port_mappings: port_mappings(pod),
+        labels: all_labels,
+        annotations,
+        linux: Some(cri::LinuxPodSandboxConfig {
+            cgroup_parent: linux::cgroup_parent(pod, host),
+            security_context: Some(security::sandbox(spec, files.userns)),
+            sysctls: sysctls::sysctls(pod, host)?,
+            overhead: Some(linux::overhead(spec, host)),
+            resources: Some(linux::sandbox_resources(spec, host)),
+        }),
+    })
+}
+
+fn check_features(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
+    let spec = pod.spec();
+    if spec.host_users == Some(false) && !host.features.user_namespaces {
+        return Err(Reason::new(
+            "FailedCreatePodSandBox",
+            "can't set `spec.hostUsers: false`, runtime does not support user namespaces",
+        ));
+    }
+    let policy = spec
+        .security_context
+        .as_ref()
+        .and_then(|s| s.supplemental_groups_policy.as_deref());
+    if policy == Some("Strict") && !host.features.supplemental_groups_policy {
+        return Err(Reason::new(
+            "SupplementalGroupsPolicyNotSupported",
+            "SupplementalGroupsPolicy=Strict is not supported in this node",
+        ));
+    }
+    if spec.os.as_ref().is_some_and(|os| os.name != "linux") {
+        return Err(Reason::new(
+            "PodOSNotSupported",
+            "Failed to admit pod as the OS field doesn't match node OS",
+        ));
+    }
+    Ok(())
+}
+
+/// Every port of the main containers and sidecars, also those without a host port, as kubelet
+/// sends them.
+fn port_mappings(pod: &DesiredPod) -> Vec<cri::PortMapping> {
+    let spec = pod.spec();
+    let sidecars = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .filter(|init| crate::model::resources::is_sidecar(init));
+    sidecars
+        .chain(&spec.containers)
+        .flat_map(|container| container.ports.iter().flatten())
+        .map(|port| cri::PortMapping {
+            protocol: match port.protocol.as_deref() {
+                Some("UDP") => cri::Protocol::Udp,
+                Some("SCTP") => cri::Protocol::Sctp,
+                _ => cri::Protocol::Tcp,
+            }
+            .into(),
+            container_port: port.container_port,
+            host_port: port.host_port.unwrap_or_default(),
+            host_ip: port.host_ip.clone().unwrap_or_default(),
+        })
+        .collect()
+}

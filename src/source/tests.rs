@@ -1,0 +1,1 @@
+//! The manifests directory on a real filesystem.
