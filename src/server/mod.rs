@@ -15,7 +15,7 @@ mod selector;
 mod socket;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod version;
 mod watch;
 

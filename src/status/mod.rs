@@ -14,7 +14,7 @@ mod phase;
 mod pod;
 mod qos;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use age::{human_age, human_duration};
 pub use daemonset::{daemonset, daemonset_status};

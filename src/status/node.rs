@@ -117,7 +117,7 @@ fn resources(facts: &NodeFacts, amount: Amount) -> BTreeMap<String, Quantity> {
 /// Bytes in the largest binary unit that divides them.
 fn bytes(count: u64) -> String {
     for (shift, unit) in [(30, "Gi"), (20, "Mi"), (10, "Ki")] {
-        if count > 0 && count % (1 << shift) == 0 {
+        if count > 0 && count.is_multiple_of(1 << shift) {
             return format!("{}{unit}", count >> shift);
         }
     }
