@@ -3,7 +3,11 @@
 //! The data lies in `tests/vectors`, or where `SETLET_VECTORS` says, in directories named after
 //! their topic. A directory or file that is missing is left out. The last line counts.
 
+mod cri;
+mod cri_refused;
+mod cri_rules;
 mod daemonset_api;
+mod protobuf;
 mod revisions;
 mod upstream;
 
@@ -13,7 +17,8 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 /// A part of the data with its runner: add yours here.
-const SUITES: [fn(&Path, &mut Report); 3] = [daemonset_api::run, revisions::run, upstream::run];
+const SUITES: [fn(&Path, &mut Report); 4] =
+    [cri::run, daemonset_api::run, revisions::run, upstream::run];
 
 fn main() -> ExitCode {
     let root = match std::env::var_os("SETLET_VECTORS") {

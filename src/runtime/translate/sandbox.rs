@@ -4,7 +4,8 @@
 
 use super::{Host, dns, labels, linux, names, security, sysctls};
 use crate::cri;
-use crate::model::{DesiredPod, Reason};
+use crate::model::resources::{is_sidecar, of_quantities, pod_requests};
+use crate::model::{Amount, DesiredPod, Reason};
 use crate::runtime::files::{self, PodFiles};
 
 /// The configuration of a pod's sandbox; sent again, unchanged, with each of its containers.
@@ -21,6 +22,7 @@ pub fn sandbox(
     let spec = pod.spec();
     let key = pod.key();
     check_features(pod, host)?;
+    check_fit(pod, host)?;
     let directory = files::log_directory(key, &host.pod_logs);
     let meta = &pod.record.pod.metadata;
     let mut all_labels = labels::copied(meta.labels.as_ref());
@@ -77,6 +79,42 @@ fn check_features(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
     Ok(())
 }
 
+/// Refuses a pod that asks for more than the node has, as kubelet's admission does. What other
+/// pods use is not counted: the agent's pods are all there are, and theirs may go.
+fn check_fit(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
+    let spec = pod.spec();
+    let node = &host.node;
+    let mut requests = pod_requests(spec);
+    for (name, amount) in of_quantities(spec.overhead.as_ref()) {
+        let sum = requests.entry(name).or_default();
+        *sum = *sum + amount;
+    }
+    let has = [
+        ("cpu", Amount::millis(node.allocatable_cpu_millis)),
+        ("memory", Amount::whole(node.allocatable_memory_bytes)),
+        (
+            "ephemeral-storage",
+            Amount::whole(node.ephemeral_storage_bytes),
+        ),
+    ];
+    for (name, capacity) in has {
+        let requested = requests.get(name).copied().unwrap_or_default();
+        // A fact that is not known refuses nothing.
+        if !capacity.is_zero() && requested > capacity {
+            let (requested, capacity) = match name {
+                "cpu" => (requested.milli_value(), capacity.milli_value()),
+                _ => (requested.value(), capacity.value()),
+            };
+            let message = format!(
+                "Node didn't have enough resource: {name}, requested: {requested}, used: 0, \
+                 capacity: {capacity}"
+            );
+            return Err(Reason::new(format!("OutOf{name}"), message));
+        }
+    }
+    Ok(())
+}
+
 /// Every port of the main containers and sidecars, also those without a host port, as kubelet
 /// sends them.
 fn port_mappings(pod: &DesiredPod) -> Vec<cri::PortMapping> {
@@ -85,7 +123,7 @@ fn port_mappings(pod: &DesiredPod) -> Vec<cri::PortMapping> {
         .init_containers
         .iter()
         .flatten()
-        .filter(|init| crate::model::resources::is_sidecar(init));
+        .filter(|init| is_sidecar(init));
     sidecars
         .chain(&spec.containers)
         .flat_map(|container| container.ports.iter().flatten())
