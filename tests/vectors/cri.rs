@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Pod, Volume};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value, json};
 use setlet::api::{ContainerName, ObjectKey, PodKey, Revision, Uid};
 use setlet::cri::CgroupDriver;
 use setlet::model::{
-    DesiredPod, Goal, ImageState, NodeFacts, PodRecord, Reason, References, VolumePaths,
+    Amount, DesiredPod, Goal, ImageState, NodeFacts, PodRecord, Reason, References, VolumePaths,
 };
 use setlet::runtime::files::{ContainerFiles, PodFiles};
+use setlet::runtime::translate::cgroup::{PERIOD, cgroup_parent, pod_bounds_of};
 use setlet::runtime::translate::dns::ResolvConf;
 use setlet::runtime::translate::{
     ContainerInput, Host, PodSettings, RuntimeFeatures, container, names, sandbox,
@@ -78,6 +80,7 @@ impl Case<'_> {
             errors.extend(cri_refused::of_containers(self, &pod).err());
         }
         errors.extend(self.compare_hosts(&pod, &host).err());
+        errors.extend(self.compare_cgroup(&pod, &host).err());
         match errors.as_slice() {
             [] => Ok(()),
             errors => Err(errors.join("\n")),
@@ -144,6 +147,26 @@ impl Case<'_> {
             true => Ok(()),
             false => Err(format!("etc-hosts: want {want:?} have {have:?}")),
         }
+    }
+
+    /// What was read from the pod's cgroup.
+    fn compare_cgroup(&self, pod: &DesiredPod, host: &Host) -> Result<(), String> {
+        let recorded = &self.case["pod_cgroup"];
+        if recorded.is_null() {
+            return Ok(());
+        }
+        let bounds = pod_bounds_of(pod, host);
+        let memory = bounds.memory.unwrap_or(i64::MAX);
+        let have = json!({
+            "path": cgroup_parent(pod, host).trim_start_matches('/'),
+            "cpu.shares": bounds.cpu_shares.to_string(),
+            "cpu.cfs_quota_us": bounds.cpu_quota.unwrap_or(-1).to_string(),
+            "cpu.cfs_period_us": PERIOD.to_string(),
+            // The kernel counts in pages.
+            "memory.limit_in_bytes": (memory / 4096 * 4096).to_string(),
+            "pids.max": bounds.pids.map_or("max".to_owned(), |p| p.to_string()),
+        });
+        difference(recorded, &have).map_err(|e| format!("pod cgroup\n{e}"))
     }
 
     /// The requests of a method, in order.
@@ -225,7 +248,7 @@ impl Case<'_> {
             allocatable_memory_bytes: bytes("memory_allocatable_bytes"),
             allocatable_cpu_millis: bytes("cpu") * 1000,
             ephemeral_storage_bytes: bytes("ephemeral_storage_allocatable_bytes"),
-            hugepages: BTreeMap::from([(2 << 20, 8), (1 << 30, 0)]),
+            hugepages: self.hugepages(),
             ..NodeFacts::default()
         };
         Host {
@@ -248,10 +271,26 @@ impl Case<'_> {
                 cluster_domain: kubelet["clusterDomain"].as_str().unwrap_or_default().into(),
                 seccomp_default: kubelet["seccompDefault"] == json!(true),
                 cpu_cfs_quota: kubelet["cpuCFSQuota"] != json!(false),
+                pod_pids_limit: kubelet["podPidsLimit"].as_u64(),
                 allowed_unsafe_sysctls: texts(&self.node["kubelet"]["allowedUnsafeSysctls"]),
                 seccomp_root: PathBuf::from("<ROOT_DIR>/seccomp"),
             },
         }
+    }
+
+    /// Page sizes of the node with how much of each there is.
+    fn hugepages(&self) -> BTreeMap<u64, u64> {
+        let bytes = |text: &str| {
+            let amount = Amount::of(&Quantity(text.to_owned()));
+            u64::try_from(amount.value()).unwrap_or_default()
+        };
+        let sizes = self.node["hugepages"].as_object().into_iter().flatten();
+        sizes
+            .map(|(size, all)| {
+                let size = bytes(size);
+                (size, bytes(all.as_str().unwrap_or_default()) / size.max(1))
+            })
+            .collect()
     }
 
     pub fn pod_files(&self, pod: &DesiredPod) -> PodFiles {

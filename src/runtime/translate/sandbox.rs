@@ -2,7 +2,7 @@
 //!
 //! Follows kubelet v1.36's `generatePodSandboxConfig`.
 
-use super::{Host, dns, labels, linux, names, security, sysctls};
+use super::{Host, cgroup, dns, labels, linux, names, security, sysctls};
 use crate::cri;
 use crate::model::resources::{is_sidecar, of_quantities, pod_requests};
 use crate::model::{Amount, DesiredPod, Reason};
@@ -43,7 +43,7 @@ pub fn sandbox(
         labels: all_labels,
         annotations,
         linux: Some(cri::LinuxPodSandboxConfig {
-            cgroup_parent: linux::cgroup_parent(pod, host),
+            cgroup_parent: cgroup::cgroup_parent(pod, host),
             security_context: Some(security::sandbox(spec, files.userns)),
             sysctls: sysctls::sysctls(pod, host)?,
             overhead: Some(linux::overhead(spec, host)),
