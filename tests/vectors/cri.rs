@@ -264,6 +264,7 @@ impl Case<'_> {
                 supplemental_groups_policy: extra,
                 image_volumes: true,
                 apparmor: false,
+                selinux: false,
                 cgroup_v2: false,
             },
             settings: PodSettings {

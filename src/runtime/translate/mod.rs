@@ -62,6 +62,8 @@ pub struct RuntimeFeatures {
     pub supplemental_groups_policy: bool,
     /// AppArmor is enabled in the kernel.
     pub apparmor: bool,
+    /// SELinux is enabled in the kernel.
+    pub selinux: bool,
     /// The host has cgroup v2 alone.
     pub cgroup_v2: bool,
 }

@@ -2,9 +2,13 @@
 //!
 //! Follows kubelet v1.36's `generatePodSandboxConfig`.
 
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::ContainerPort;
+
 use super::{Host, cgroup, dns, labels, linux, names, security, sysctls};
 use crate::cri;
-use crate::model::resources::{is_sidecar, of_quantities, pod_requests};
+use crate::model::resources::{of_quantities, pod_requests};
 use crate::model::{Amount, DesiredPod, Reason};
 use crate::runtime::files::{self, PodFiles};
 
@@ -115,28 +119,38 @@ fn check_fit(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Every port of the main containers and sidecars, also those without a host port, as kubelet
-/// sends them.
+/// Every port of the main containers, also those without a host port, as kubelet sends them; of
+/// ports with one name, or alike in all, the first.
 fn port_mappings(pod: &DesiredPod) -> Vec<cri::PortMapping> {
-    let spec = pod.spec();
-    let sidecars = spec
-        .init_containers
-        .iter()
-        .flatten()
-        .filter(|init| is_sidecar(init));
-    sidecars
-        .chain(&spec.containers)
-        .flat_map(|container| container.ports.iter().flatten())
-        .map(|port| cri::PortMapping {
-            protocol: match port.protocol.as_deref() {
-                Some("UDP") => cri::Protocol::Udp,
-                Some("SCTP") => cri::Protocol::Sctp,
-                _ => cri::Protocol::Tcp,
+    let mut mappings = Vec::new();
+    for container in &pod.spec().containers {
+        let mut seen = BTreeSet::new();
+        for port in container.ports.iter().flatten() {
+            let name = match port.name.as_deref() {
+                Some(name) if !name.is_empty() => name.to_owned(),
+                _ => format!(
+                    "{:?}-{:?}:{}:{:?}",
+                    port.protocol, port.host_ip, port.container_port, port.host_port
+                ),
+            };
+            if seen.insert(name) {
+                mappings.push(port_mapping(port));
             }
-            .into(),
-            container_port: port.container_port,
-            host_port: port.host_port.unwrap_or_default(),
-            host_ip: port.host_ip.clone().unwrap_or_default(),
-        })
-        .collect()
+        }
+    }
+    mappings
+}
+
+fn port_mapping(port: &ContainerPort) -> cri::PortMapping {
+    cri::PortMapping {
+        protocol: match port.protocol.as_deref() {
+            Some("UDP") => cri::Protocol::Udp,
+            Some("SCTP") => cri::Protocol::Sctp,
+            _ => cri::Protocol::Tcp,
+        }
+        .into(),
+        container_port: port.container_port,
+        host_port: port.host_port.unwrap_or_default(),
+        host_ip: port.host_ip.clone().unwrap_or_default(),
+    }
 }
