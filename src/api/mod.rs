@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub use daemonset::DaemonSet;
 pub use error::{Cause, FieldError, Refusal, Rejected};
@@ -257,6 +257,7 @@ fn admit_tree(origin: Origin, tree: &Tree, ownership: Ownership) -> Result<Admit
     }
     let mut value = decoded.value;
     defaults::apply(kind, &mut value, ownership);
+    let value = Value::Object(value);
     let errors = validate::validate(kind, &value);
     if !errors.is_empty() {
         return Err(refuse(Refusal::Validation, errors));
@@ -342,8 +343,7 @@ fn reference(tree: &Tree, kind: Kind) -> Option<ObjectRef> {
 }
 
 /// The object of the API's own types.
-fn typed(kind: Kind, value: Map<String, Value>) -> Result<Object, String> {
-    let value = Value::Object(value);
+fn typed(kind: Kind, value: Value) -> Result<Object, String> {
     match kind {
         Kind::DaemonSet => DaemonSet::from_valid(value).map(|set| Object::DaemonSet(Arc::new(set))),
         Kind::ConfigMap => from_value(value).map(|map| Object::ConfigMap(Arc::new(map))),

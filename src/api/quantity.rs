@@ -183,6 +183,56 @@ impl Quantity {
         i64::try_from(if copy.negative { -value } else { value }).unwrap_or(limit)
     }
 
+    /// The sum, in the notation of the first unless that is zero.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        if self.is_zero() {
+            return other.clone();
+        }
+        if other.is_zero() {
+            return Self {
+                text: None,
+                ..self.clone()
+            };
+        }
+        let exponent = self.exponent.min(other.exponent);
+        let (a, b) = (self.aligned(exponent), other.aligned(exponent));
+        let sum = match (self.is_negative(), other.is_negative()) {
+            (false, false) => a.saturating_add(b),
+            (true, true) => 0_i128.saturating_sub(a).saturating_sub(b),
+            (false, true) => a.saturating_sub(b),
+            (true, false) => b.saturating_sub(a),
+        };
+        let mut digits: Vec<u8> = sum
+            .unsigned_abs()
+            .to_string()
+            .bytes()
+            .map(|b| b - b'0')
+            .collect();
+        trim_leading_zeros(&mut digits);
+        Self {
+            negative: sum < 0,
+            digits,
+            exponent,
+            format: self.format,
+            text: None,
+        }
+    }
+
+    /// The digits as a number counted in this power of ten, held within 128 bits.
+    fn aligned(&self, exponent: i64) -> i128 {
+        let zeros = usize::try_from(self.exponent - exponent).unwrap_or(usize::MAX);
+        if self.digits.len().saturating_add(zeros) > 37 {
+            return i128::MAX / 4;
+        }
+        let digits = self
+            .digits
+            .iter()
+            .copied()
+            .chain(std::iter::repeat_n(0, zeros));
+        digits.fold(0, |number, digit| number * 10 + i128::from(digit))
+    }
+
     /// Rounds away from zero so that no digit is left below this power of ten.
     fn round_to(&mut self, scale: i64) {
         let excess = scale.saturating_sub(self.exponent);
