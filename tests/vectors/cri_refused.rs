@@ -1,10 +1,7 @@
 //! Cases in which kubelet made no request: refused, or held before the runtime.
 
-use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 use setlet::api::ContainerName;
 use setlet::model::DesiredPod;
@@ -12,7 +9,7 @@ use setlet::runtime::files;
 use setlet::runtime::translate::{ContainerInput, container, sandbox};
 use setlet::volume;
 
-use crate::cri::{Case, image, volumes};
+use crate::cri_case::{Case, image, volumes};
 use crate::cri_rules;
 
 /// Judges a case for which not even a sandbox was asked for; none where one was.
@@ -21,7 +18,9 @@ pub fn before_the_runtime(case: &Case<'_>) -> Option<Result<(), String>> {
         return None;
     }
     let errors = said(case);
-    Some(if errors.contains("invalid pod: ") {
+    // Only static pods have no service account.
+    let of_static_pods = errors.contains("when serviceAccountName is not set");
+    Some(if errors.contains("invalid pod: ") && !of_static_pods {
         match cri_rules::admitted(&case.case["pod"]) {
             Ok(_) => Err(format!("admitted, though kubelet says {errors}")),
             Err(_) => Ok(()),
@@ -40,38 +39,34 @@ pub fn of_containers(case: &Case<'_>, pod: &DesiredPod) -> Result<(), String> {
         // Its image cannot be had, or its sandbox: no matter of translation.
         return Ok(());
     }
-    with_directory(
-        case,
-        |case, pod, root| {
-            let host = case.host(root);
-            let manifest = &case.case["pod"]["spec"]["containers"][0];
-            let name = ContainerName::new(manifest["name"].as_str().unwrap_or_default());
-            let request = serde_json::json!({"image": {
+    case.with_directory(Some(pod), |case, pod, root| {
+        let host = case.host(root);
+        let manifest = &case.case["pod"]["spec"]["containers"][0];
+        let name = ContainerName::new(manifest["name"].as_str().unwrap_or_default());
+        let request = serde_json::json!({"image": {
             "image": "<IMAGE_REF>", "user_specified_image": manifest["image"]}});
-            let image = image(&request);
-            let (volumes, ips) = (volumes(&pod), case.ips());
-            let input = ContainerInput {
-                container: &name,
-                attempt: 0,
-                backoff_level: 0,
-                image: &image,
-                volumes: &volumes,
-                ips: &ips,
-            };
-            let host = setlet::runtime::translate::Host {
-                pod_logs: root.join("logs"),
-                ..host
-            };
-            let have = files::prepare_pod(&pod, &host)
-                .and_then(|_| files::prepare_container(&pod, &input, &host))
-                .and_then(|files| container(&pod, &input, &files, &host));
-            match have {
-                Ok(_) => Err(format!("translated, though kubelet says {errors}")),
-                Err(reason) => agree(&errors, &reason.message),
-            }
-        },
-        Some(pod),
-    )
+        let image = image(&request);
+        let (volumes, ips) = (volumes(&pod), case.ips());
+        let input = ContainerInput {
+            container: &name,
+            attempt: 0,
+            backoff_level: 0,
+            image: &image,
+            volumes: &volumes,
+            ips: &ips,
+        };
+        let host = setlet::runtime::translate::Host {
+            pod_logs: root.join("logs"),
+            ..host
+        };
+        let have = files::prepare_pod(&pod, &host)
+            .and_then(|_| files::prepare_container(&pod, &input, &host))
+            .and_then(|files| container(&pod, &input, &files, &host));
+        match have {
+            Ok(_) => Err(format!("translated, though kubelet says {errors}")),
+            Err(reason) => agree(&errors, &reason.message),
+        }
+    })
 }
 
 /// The sandbox must be refused with kubelet's words.
@@ -82,6 +77,7 @@ fn sandbox_refused(case: &Case<'_>, errors: &str) -> Result<(), String> {
     match sandbox(&pod, 0, &files, &host) {
         // Kubelet's limits without an API server.
         Ok(_) if errors.contains("static pods may not") => Ok(()),
+        Ok(_) if errors.contains("when serviceAccountName is not set") => Ok(()),
         Ok(_)
             if case.case["notes"]
                 .as_str()
@@ -108,47 +104,17 @@ fn volumes_refused(case: &Case<'_>, errors: &str) -> Result<(), String> {
         // Kubelet's limit without an API server: such volumes are made here.
         return case.pod().map(|_| ());
     }
-    with_directory(
-        case,
-        |case, pod, root| {
-            let host = case.host(root);
-            match volume::prepare(&pod, &root.join("pods"), &host.node) {
-                Ok(_) => Err(format!("prepared, though kubelet says {errors}")),
-                Err(error) => {
-                    let message = error.to_string();
-                    let message =
-                        message.replace(&root.to_string_lossy().into_owned(), "<HOST_DIR>");
-                    agree(errors, &message)
-                }
+    case.with_directory(None, |case, pod, root| {
+        let host = case.host(root);
+        match volume::prepare(&pod, &root.join("pods"), &host.node) {
+            Ok(_) => Err(format!("prepared, though kubelet says {errors}")),
+            Err(error) => {
+                let message = error.to_string();
+                let message = message.replace(&*root.join("host").to_string_lossy(), "<HOST_DIR>");
+                agree(errors, &message)
             }
-        },
-        None,
-    )
-}
-
-/// Runs a check with `<HOST_DIR>` a directory of its own, set up as the case says.
-fn with_directory(
-    case: &Case<'_>,
-    check: impl Fn(&Case<'_>, DesiredPod, &Path) -> Result<(), String>,
-    pod: Option<&DesiredPod>,
-) -> Result<(), String> {
-    let root = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let root = root.path();
-    if let Some(setup) = case.case["host_setup"].as_str() {
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(setup).current_dir(root);
-        command.status().map_err(|e| e.to_string())?;
-    }
-    fs::create_dir(root.join("pods")).map_err(|e| e.to_string())?;
-    let mut desired = match pod {
-        Some(pod) => pod.clone(),
-        None => case.pod()?,
-    };
-    let record = &mut std::sync::Arc::make_mut(&mut desired.record).pod;
-    let text = serde_json::to_string(record).map_err(|e| e.to_string())?;
-    let text = text.replace("<HOST_DIR>", &root.to_string_lossy());
-    *record = serde_json::from_str::<Pod>(&text).map_err(|e| e.to_string())?;
-    check(case, desired, root)
+        }
+    })
 }
 
 /// Everything kubelet said about the pod.

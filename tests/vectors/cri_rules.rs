@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use setlet::api::{self, Object, Origin, Uid, pod};
 
-use crate::cri::{HOST_IP, USERNS_BASE};
+use crate::cri_case::{HOST_IP, USERNS_BASE};
 
 /// A label that only the DaemonSet around the pod needs.
 const SELECTOR: &str = "vec";

@@ -4,6 +4,8 @@
 //! their topic. A directory or file that is missing is left out. The last line counts.
 
 mod cri;
+mod cri_case;
+mod cri_files;
 mod cri_refused;
 mod cri_rules;
 mod daemonset_api;
@@ -17,8 +19,13 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 /// A part of the data with its runner: add yours here.
-const SUITES: [fn(&Path, &mut Report); 4] =
-    [cri::run, daemonset_api::run, revisions::run, upstream::run];
+const SUITES: [fn(&Path, &mut Report); 5] = [
+    cri::run,
+    cri_files::run,
+    daemonset_api::run,
+    revisions::run,
+    upstream::run,
+];
 
 fn main() -> ExitCode {
     let root = match std::env::var_os("SETLET_VECTORS") {
