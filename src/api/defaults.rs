@@ -7,6 +7,7 @@
 
 mod container;
 mod image;
+mod made_pod;
 mod pod;
 mod volume;
 
@@ -14,6 +15,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Kind, Ownership};
+
+pub(super) use made_pod::apply_pod;
 
 /// A decoded object.
 pub(super) type Fields = Map<String, Value>;
@@ -95,6 +98,12 @@ fn daemon_set_spec(spec: &mut Fields) {
     default(spec, "revisionHistoryLimit", || Value::from(10));
     let strategy = ensure(spec, "updateStrategy");
     default(strategy, "type", || Value::from("RollingUpdate"));
+    let on_delete = text(strategy, "type") == Some("OnDelete");
+    if let Some(rolling) = object(strategy, "rollingUpdate").filter(|_| on_delete) {
+        // Not used, and not defaulted; but a server's own form of it has both numbers.
+        default(rolling, "maxUnavailable", || Value::from(0));
+        default(rolling, "maxSurge", || Value::from(0));
+    }
     if text(strategy, "type") == Some("RollingUpdate") {
         let rolling = ensure(strategy, "rollingUpdate");
         default(rolling, "maxUnavailable", || Value::from(1));

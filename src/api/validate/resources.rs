@@ -57,7 +57,7 @@ fn consistent(errors: &mut Errors, spec: &At<'_, '_>, resources: &At<'_, '_>) {
             .and_then(|map| map.get(name))
             .and_then(|v| v.as_str());
         let have = have.and_then(|text| Quantity::parse(text).ok());
-        if *sum > have.unwrap_or_else(|| Quantity::from_int(0)) {
+        if have.is_some_and(|have| *sum > have) {
             let path = format!("{}[{name}]", requests.path());
             let message = format!("must be at least {sum}, what the containers request together");
             errors.add(path, Cause::Invalid, message);

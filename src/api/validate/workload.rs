@@ -119,7 +119,11 @@ fn rolling_update(errors: &mut Errors, rolling: &At<'_, '_>) {
             _ => errors.not_negative(at),
         }
     }
-    let amount = |at: &At<'_, '_>| percent(at.str()).unwrap_or_else(|| at.int());
+    // Text that is no percentage was refused above; a number in it counts here all the same.
+    let amount = |at: &At<'_, '_>| match percent(at.str()) {
+        Some(percent) => percent,
+        None => at.str().parse().unwrap_or_else(|_| at.int()),
+    };
     match (amount(&unavailable) != 0, amount(&surge) != 0) {
         (true, true) => errors.invalid(
             &surge,
