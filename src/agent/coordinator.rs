@@ -159,7 +159,9 @@ impl Coordinator {
         self.view.send_if_modified(|view| {
             let changed = view.runtime != trouble;
             if changed {
-                Arc::make_mut(view).runtime = trouble;
+                let view = Arc::make_mut(view);
+                view.runtime = trouble;
+                view.version += 1;
             }
             changed
         });
@@ -426,6 +428,7 @@ impl Coordinator {
                 view.sets.clone_from(&self.reports);
                 view.pods = pods;
                 view.ready = ready;
+                view.version += 1;
             }
             changed
         });

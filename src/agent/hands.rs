@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::api::Uid;
 use crate::model::{Action, ObservedPod, Outcome};
-use crate::runtime::{Cri, Error, Runtime};
+use crate::runtime::{Cri, Error, Runtime, cgroup};
 use crate::volume;
 
 /// Where the agent keeps what belongs to pods.
@@ -49,12 +49,10 @@ impl Cri for Hands {
             ),
             Action::Teardown { key } => {
                 let (logs, links) = (&places.pod_logs, &places.container_logs);
-                Ok(
-                    match volume::teardown(key, &places.pods_root, logs, links) {
-                        Ok(()) => Outcome::Done,
-                        Err(error) => Outcome::Failed(error.reason()),
-                    },
-                )
+                let gone = volume::teardown(key, &places.pods_root, logs, links)
+                    .map_err(|error| error.reason())
+                    .and_then(|()| cgroup::teardown(&key.uid, &self.runtime.host()));
+                Ok(gone.map_or_else(Outcome::Failed, |()| Outcome::Done))
             }
             _ => self.runtime.execute(action).await,
         }

@@ -91,7 +91,7 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
         }),
         node: watch::Sender::new(facts),
         snapshot: watch::Sender::new(Arc::default()),
-        view: watch::Sender::new(Arc::default()),
+        view: watch::Sender::new(Arc::new(first_view())),
     };
     let mut tasks = Tasks::new(channels.cancel.clone());
     start_runtime(&mut tasks, &channels, &runtime, pulls);
@@ -103,6 +103,15 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     info!("the agent stops; its pods run on");
     tasks.drain(DRAIN).await;
     Ok(())
+}
+
+/// The view before anything is known; its version is higher than any of an earlier life.
+fn first_view() -> NodeView {
+    let version = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
+    NodeView {
+        version,
+        ..NodeView::default()
+    }
 }
 
 /// The tasks around the runtime: events, pulls and what translation must know.
@@ -134,7 +143,11 @@ fn start_runtime(
     tasks.start("runtime version", async move {
         while newest.changed().await.is_ok() {
             let text = newest.borrow_and_update().clone();
-            view.send_modify(|view| Arc::make_mut(view).runtime_version = text);
+            view.send_modify(|view| {
+                let view = Arc::make_mut(view);
+                view.runtime_version = text;
+                view.version += 1;
+            });
         }
     });
     tasks.start(

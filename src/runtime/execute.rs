@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 
 use super::cache::Details;
 use super::error::Error;
-use super::{Runtime, files, links, translate};
+use super::{Runtime, cgroup, files, links, translate};
 use crate::api::ContainerName;
 use crate::cri;
 use crate::model::{Action, ContainerId, DesiredPod, Outcome, Reason, SandboxId, StopTarget};
@@ -41,7 +41,12 @@ impl Runtime {
     async fn run_sandbox(&self, pod: &DesiredPod, attempt: u32) -> Result<Outcome, Stop> {
         let host = self.host();
         let config = sandbox_config(pod, attempt, &host)?;
+        cgroup::prepare(pod, &host)?;
         let Err(source) = self.inner.client.run_sandbox(config).await else {
+            if host.cgroup_driver == cri::CgroupDriver::Systemd {
+                // Only now has systemd made the pod's slice.
+                cgroup::prepare(pod, &host)?;
+            }
             return Ok(Outcome::Done);
         };
         let error = Error::RunSandbox {

@@ -3,8 +3,14 @@
 //! The data lies in `tests/vectors`, or where `SETLET_VECTORS` says, in directories named after
 //! their topic. A directory or file that is missing is left out. The last line counts.
 
+mod cri;
+mod cri_case;
+mod cri_files;
+mod cri_refused;
+mod cri_rules;
 mod daemonset_api;
 mod eligibility;
+mod protobuf;
 mod revisions;
 mod upstream;
 
@@ -14,7 +20,9 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 /// A part of the data with its runner: add yours here.
-const SUITES: [fn(&Path, &mut Report); 4] = [
+const SUITES: [fn(&Path, &mut Report); 6] = [
+    cri::run,
+    cri_files::run,
     daemonset_api::run,
     eligibility::run,
     revisions::run,

@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
     use crate::api::{ObjectKey, PodKey, Revision, Uid};
-    use crate::model::{Goal, PodRecord, References};
+    use crate::model::{BackOff, Goal, PodRecord, References};
 
     fn pod(secrets: &[(&str, &str, &str)]) -> DesiredPod {
         let key = PodKey {
@@ -161,6 +161,7 @@ mod tests {
                 ..Default::default()
             }),
             held: Vec::new(),
+            back_off: BackOff::default(),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::cri::DnsConfig;
 use crate::model::DesiredPod;
 
 const MAX_SERVERS: usize = 3;
+const MAX_DOMAIN: usize = 253;
 const MAX_SEARCHES: usize = 32;
 const MAX_SEARCH_CHARACTERS: usize = 2048;
 
@@ -18,9 +19,9 @@ const MAX_SEARCH_CHARACTERS: usize = 2048;
 pub struct ResolvConf {
     /// `nameserver` lines, in order.
     pub servers: Vec<String>,
-    /// The last `search` or `domain` line.
+    /// The last `search` line; kubelet does not read `domain`.
     pub searches: Vec<String>,
-    /// The last `options` line.
+    /// The `options` lines; of one name the last.
     pub options: Vec<String>,
 }
 
@@ -34,7 +35,7 @@ impl ResolvConf {
             match words.next().as_deref() {
                 Some("nameserver") => parsed.servers.extend(words.next()),
                 // The root domain alone is kept, a trailing dot otherwise dropped, as kubelet does.
-                Some("search" | "domain") => {
+                Some("search") => {
                     parsed.searches = words
                         .map(|w| match w.trim_end_matches('.') {
                             "" => ".".to_owned(),
@@ -42,7 +43,7 @@ impl ResolvConf {
                         })
                         .collect();
                 }
-                Some("options") => parsed.options = words.collect(),
+                Some("options") => words.for_each(|o| set_option(&mut parsed.options, o)),
                 _ => {}
             }
         }
@@ -115,18 +116,39 @@ fn merge_options(options: &mut Vec<String>, own: &[PodDNSConfigOption]) {
             Some(value) => format!("{name}:{value}"),
             None => name.to_owned(),
         };
-        let named = |o: &String| o.split(':').next() == Some(name);
-        match options.iter().position(named) {
-            Some(at) => options[at] = text,
-            None => options.push(text),
-        }
+        set_option(options, text);
+    }
+}
+
+/// Sets one option, in the place of one of its name where there is one.
+fn set_option(options: &mut Vec<String>, option: String) {
+    let name = |o: &str| o.split(':').next().map(str::to_owned);
+    match options.iter().position(|o| name(o) == name(&option)) {
+        Some(at) => options[at] = option,
+        None => options.push(option),
     }
 }
 
 fn fit(dns: &mut DnsConfig) {
     dns.servers.truncate(MAX_SERVERS);
+    dns.searches.retain(|domain| domain.len() <= MAX_DOMAIN);
     dns.searches.truncate(MAX_SEARCHES);
     while dns.searches.join(" ").len() > MAX_SEARCH_CHARACTERS {
         dns.searches.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolv_conf_is_read_as_kubelet_reads_it() {
+        let text = "# c\ndomain x\nsearch a. b\nsearch c. . d\nnameserver 1.1.1.1\n\
+                    options ndots:2 rotate\noptions ndots:3\n";
+        let parsed = ResolvConf::parse(text);
+        assert_eq!(parsed.servers, ["1.1.1.1"]);
+        assert_eq!(parsed.searches, ["c", ".", "d"]);
+        assert_eq!(parsed.options, ["ndots:3", "rotate"]);
     }
 }

@@ -1,7 +1,6 @@
-//! Cgroups and what is written into them: cgroup parents per class and pod, cpu, memory, huge
-//! pages, and oom_score_adj.
+//! What a pod and its containers may use: cpu, memory, huge pages, and oom_score_adj.
 //!
-//! Follows kubelet v1.36's `cm` (names, `MilliCPUToShares`, `MilliCPUToQuota`), kuberuntime's
+//! Follows kubelet v1.36's `cm` (`MilliCPUToShares`, `MilliCPUToQuota`), kuberuntime's
 //! `calculateLinuxResources` and `qos.GetContainerOOMScoreAdjust`.
 
 use std::collections::HashMap;
@@ -9,58 +8,21 @@ use std::collections::HashMap;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use super::Host;
-use crate::cri::{CgroupDriver, HugepageLimit, LinuxContainerResources};
+use crate::cri::{HugepageLimit, LinuxContainerResources};
 use crate::model::resources::{
     Amounts, QosClass, Side, amounts, container_total, is_sidecar, of_quantities, pod_limits,
     pod_requests, qos_class,
 };
-use crate::model::{Amount, DesiredPod, NodeFacts};
+use crate::model::{Amount, NodeFacts};
 
 /// The period of a cpu quota in microseconds.
-const CPU_PERIOD: i64 = 100_000;
+pub(super) const CPU_PERIOD: i64 = 100_000;
 const MIN_QUOTA: i64 = 1000;
 const MIN_SHARES: i64 = 2;
 const MAX_SHARES: i64 = 262_144;
 
 const GUARANTEED_OOM_SCORE: i64 = -997;
 const BEST_EFFORT_OOM_SCORE: i64 = 1000;
-
-/// The cgroup a pod's containers are made in, as the runtime's cgroup driver names it.
-#[must_use]
-pub fn cgroup_parent(pod: &DesiredPod, host: &Host) -> String {
-    let mut parts: Vec<String> = host
-        .cgroup_root
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-        .collect();
-    match qos_class(pod.spec()) {
-        QosClass::Guaranteed => {}
-        QosClass::Burstable => parts.push("burstable".to_owned()),
-        QosClass::BestEffort => parts.push("besteffort".to_owned()),
-    }
-    parts.push(format!("pod{}", pod.key().uid));
-    match host.cgroup_driver {
-        CgroupDriver::Cgroupfs => format!("/{}", parts.join("/")),
-        CgroupDriver::Systemd => systemd_slice(&parts),
-    }
-}
-
-/// `/a.slice/a-b.slice`: each slice is named by the whole way to it, with `-` escaped inside.
-fn systemd_slice(parts: &[String]) -> String {
-    let mut name = String::new();
-    let mut path = String::new();
-    for part in parts {
-        if !name.is_empty() {
-            name.push('-');
-        }
-        name.push_str(&part.replace('-', "_"));
-        path.push('/');
-        path.push_str(&name);
-        path.push_str(".slice");
-    }
-    path
-}
 
 /// What the containers of a pod may use together.
 #[must_use]
@@ -226,15 +188,6 @@ fn memory_request(container: &Container) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn systemd_slices_carry_the_way_to_them() {
-        let parts = ["setlet", "burstable", "pod1-2"].map(str::to_owned);
-        assert_eq!(
-            systemd_slice(&parts),
-            "/setlet.slice/setlet-burstable.slice/setlet-burstable-pod1_2.slice"
-        );
-    }
 
     #[test]
     fn page_sizes_are_named_as_runc_does() {

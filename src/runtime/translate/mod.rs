@@ -4,6 +4,7 @@
 //! Pure: it reads no file, asks no system and changes nothing. What depends on the host comes in
 //! through [`Host`] and the values that [`files`](super::files) prepared.
 
+pub mod cgroup;
 pub mod container;
 pub mod dns;
 pub mod env;
@@ -61,6 +62,8 @@ pub struct RuntimeFeatures {
     pub supplemental_groups_policy: bool,
     /// AppArmor is enabled in the kernel.
     pub apparmor: bool,
+    /// SELinux is enabled in the kernel.
+    pub selinux: bool,
     /// The host has cgroup v2 alone.
     pub cgroup_v2: bool,
 }
@@ -76,6 +79,8 @@ pub struct PodSettings {
     pub seccomp_default: bool,
     /// `cpuCFSQuota`: cpu limits are enforced.
     pub cpu_cfs_quota: bool,
+    /// `podPidsLimit`: processes and threads of a pod; none for no limit.
+    pub pod_pids_limit: Option<u64>,
     /// `allowedUnsafeSysctls`: names, or prefixes ending in `*`.
     pub allowed_unsafe_sysctls: Vec<String>,
     /// Directory that `localhostProfile` of seccomp profiles is relative to.
@@ -89,6 +94,7 @@ impl Default for PodSettings {
             cluster_domain: String::new(),
             seccomp_default: false,
             cpu_cfs_quota: true,
+            pod_pids_limit: None,
             allowed_unsafe_sysctls: Vec::new(),
             seccomp_root: PathBuf::from("/var/lib/setlet/seccomp"),
         }

@@ -1,7 +1,7 @@
 //! What a container finds mounted: its volume mounts in their order, then `/etc/hosts`, then the
 //! termination log.
 //!
-//! Follows kubelet v1.36's `makeMounts` and `makeMounts` of kuberuntime.
+//! Follows kubelet v1.36's `makeMounts`, and kuberuntime's of the same name.
 
 use k8s_openapi::api::core::v1::{Container, Volume, VolumeMount};
 
@@ -26,10 +26,8 @@ pub fn mounts(
 ) -> Result<Vec<cri::Mount>, Reason> {
     let mut mounts = Vec::new();
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
-        let volume = volume(pod, &mount.name).ok_or_else(|| {
-            let message = format!("cannot find volume \"{}\" to mount", mount.name);
-            refused(container, message)
-        })?;
+        let volume = volume(pod, &mount.name)
+            .ok_or_else(|| refused(container, not_found(container, mount)))?;
         mounts.push(if volume.image.is_some() {
             image_mount(pod, container, mount, volume, host)?
         } else {
@@ -37,14 +35,12 @@ pub fn mounts(
                 Some(path) => Some(path),
                 None => input.volumes.get(&mount.name),
             };
-            let from = from.ok_or_else(|| {
-                let message = format!("volume \"{}\" is not mounted on the host", mount.name);
-                refused(container, message)
-            })?;
+            let from = from.ok_or_else(|| refused(container, not_found(container, mount)))?;
             cri::Mount {
                 container_path: absolute(&mount.mount_path),
                 host_path: from.to_string_lossy().into_owned(),
                 readonly: mount.read_only == Some(true) || is_written_by_agent(volume),
+                selinux_relabel: host.features.selinux && volume.host_path.is_none(),
                 propagation: propagation(mount).into(),
                 recursive_read_only: recursive_read_only(container, mount, host)?,
                 ..cri::Mount::default()
@@ -63,6 +59,7 @@ pub fn mounts(
             mounts.push(cri::Mount {
                 container_path: absolute(path),
                 host_path: file.to_string_lossy().into_owned(),
+                selinux_relabel: host.features.selinux,
                 ..cri::Mount::default()
             });
         }
@@ -180,6 +177,13 @@ fn recursive_read_only(
         )),
         _ => Ok(false),
     }
+}
+
+fn not_found(container: &Container, mount: &VolumeMount) -> String {
+    format!(
+        "cannot find volume \"{}\" to mount into container \"{}\"",
+        mount.name, container.name
+    )
 }
 
 fn absolute(path: &str) -> String {

@@ -2,9 +2,14 @@
 //!
 //! Follows kubelet v1.36's `generatePodSandboxConfig`.
 
-use super::{Host, dns, labels, linux, names, security, sysctls};
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::ContainerPort;
+
+use super::{Host, cgroup, dns, labels, linux, names, security, sysctls};
 use crate::cri;
-use crate::model::{DesiredPod, Reason};
+use crate::model::resources::{of_quantities, pod_requests};
+use crate::model::{Amount, DesiredPod, Reason};
 use crate::runtime::files::{self, PodFiles};
 
 /// The configuration of a pod's sandbox; sent again, unchanged, with each of its containers.
@@ -21,6 +26,7 @@ pub fn sandbox(
     let spec = pod.spec();
     let key = pod.key();
     check_features(pod, host)?;
+    check_fit(pod, host)?;
     let directory = files::log_directory(key, &host.pod_logs);
     let meta = &pod.record.pod.metadata;
     let mut all_labels = labels::copied(meta.labels.as_ref());
@@ -41,7 +47,7 @@ pub fn sandbox(
         labels: all_labels,
         annotations,
         linux: Some(cri::LinuxPodSandboxConfig {
-            cgroup_parent: linux::cgroup_parent(pod, host),
+            cgroup_parent: cgroup::cgroup_parent(pod, host),
             security_context: Some(security::sandbox(spec, files.userns)),
             sysctls: sysctls::sysctls(pod, host)?,
             overhead: Some(linux::overhead(spec, host)),
@@ -77,28 +83,74 @@ fn check_features(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Every port of the main containers and sidecars, also those without a host port, as kubelet
-/// sends them.
-fn port_mappings(pod: &DesiredPod) -> Vec<cri::PortMapping> {
+/// Refuses a pod that asks for more than the node has, as kubelet's admission does. What other
+/// pods use is not counted: the agent's pods are all there are, and theirs may go.
+fn check_fit(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
     let spec = pod.spec();
-    let sidecars = spec
-        .init_containers
-        .iter()
-        .flatten()
-        .filter(|init| crate::model::resources::is_sidecar(init));
-    sidecars
-        .chain(&spec.containers)
-        .flat_map(|container| container.ports.iter().flatten())
-        .map(|port| cri::PortMapping {
-            protocol: match port.protocol.as_deref() {
-                Some("UDP") => cri::Protocol::Udp,
-                Some("SCTP") => cri::Protocol::Sctp,
-                _ => cri::Protocol::Tcp,
+    let node = &host.node;
+    let mut requests = pod_requests(spec);
+    for (name, amount) in of_quantities(spec.overhead.as_ref()) {
+        let sum = requests.entry(name).or_default();
+        *sum = *sum + amount;
+    }
+    let has = [
+        ("cpu", Amount::millis(node.allocatable_cpu_millis)),
+        ("memory", Amount::whole(node.allocatable_memory_bytes)),
+        (
+            "ephemeral-storage",
+            Amount::whole(node.ephemeral_storage_bytes),
+        ),
+    ];
+    for (name, capacity) in has {
+        let requested = requests.get(name).copied().unwrap_or_default();
+        // A fact that is not known refuses nothing.
+        if !capacity.is_zero() && requested > capacity {
+            let (requested, capacity) = match name {
+                "cpu" => (requested.milli_value(), capacity.milli_value()),
+                _ => (requested.value(), capacity.value()),
+            };
+            let message = format!(
+                "Node didn't have enough resource: {name}, requested: {requested}, used: 0, \
+                 capacity: {capacity}"
+            );
+            return Err(Reason::new(format!("OutOf{name}"), message));
+        }
+    }
+    Ok(())
+}
+
+/// Every port of the main containers, also those without a host port, as kubelet sends them; of
+/// ports with one name, or alike in all, the first.
+fn port_mappings(pod: &DesiredPod) -> Vec<cri::PortMapping> {
+    let mut mappings = Vec::new();
+    for container in &pod.spec().containers {
+        let mut seen = BTreeSet::new();
+        for port in container.ports.iter().flatten() {
+            let name = match port.name.as_deref() {
+                Some(name) if !name.is_empty() => name.to_owned(),
+                _ => format!(
+                    "{:?}-{:?}:{}:{:?}",
+                    port.protocol, port.host_ip, port.container_port, port.host_port
+                ),
+            };
+            if seen.insert(name) {
+                mappings.push(port_mapping(port));
             }
-            .into(),
-            container_port: port.container_port,
-            host_port: port.host_port.unwrap_or_default(),
-            host_ip: port.host_ip.clone().unwrap_or_default(),
-        })
-        .collect()
+        }
+    }
+    mappings
+}
+
+fn port_mapping(port: &ContainerPort) -> cri::PortMapping {
+    cri::PortMapping {
+        protocol: match port.protocol.as_deref() {
+            Some("UDP") => cri::Protocol::Udp,
+            Some("SCTP") => cri::Protocol::Sctp,
+            _ => cri::Protocol::Tcp,
+        }
+        .into(),
+        container_port: port.container_port,
+        host_port: port.host_port.unwrap_or_default(),
+        host_ip: port.host_ip.clone().unwrap_or_default(),
+    }
 }

@@ -37,7 +37,9 @@ spec:
 
 /// A ConfigMap with one value.
 fn config_map(name: &str, value: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: \"{value}\"}}\n")
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: \"{value}\"}}\n"
+    )
 }
 
 /// Keeps last good objects in memory; outlives the agent that uses it.
@@ -131,7 +133,11 @@ impl Watched {
             return snapshot.expect("the task runs").clone();
         }
         let have = self.snapshots.borrow();
-        panic!("{what}: have {:?}, refused {:#?}", images(&have), have.refused)
+        panic!(
+            "{what}: have {:?}, refused {:#?}",
+            images(&have),
+            have.refused
+        )
     }
 
     /// Waits until exactly these sets are there, with their images.
@@ -141,8 +147,10 @@ impl Watched {
             .map(|(name, image)| ((*name).to_owned(), (*image).to_owned()))
             .collect();
         let what = format!("{want:?}");
-        self.until(&what, |snapshot| snapshot.synced && images(snapshot) == want)
-            .await
+        self.until(&what, |snapshot| {
+            snapshot.synced && images(snapshot) == want
+        })
+        .await
     }
 
     /// What is there after some time in which nothing should happen.
@@ -177,7 +185,8 @@ fn rename_in(root: &Path, name: &str, text: &str) {
 /// Writes a file in place, in one go.
 fn write(path: &Path, text: &str) {
     let mut file = fs::File::create(path).expect("a file");
-    file.set_permissions(fs::Permissions::from_mode(0o644)).expect("a mode");
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+        .expect("a mode");
     file.write_all(text.as_bytes()).expect("written");
 }
 
