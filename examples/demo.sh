@@ -62,6 +62,7 @@ nodeName: demo
 nodeLabels: {topology.kubernetes.io/zone: here}
 containerRuntimeEndpoint: unix://$base/containerd.sock
 manifests: {path: $agent/manifests}
+cgroupRoot: /$(basename "$base")
 paths:
   state: $agent/state
   run: $agent/run
