@@ -47,14 +47,13 @@ disown
 "$private" ready "$base"
 pause='{"Entrypoint": ["/bin/sh", "-c", "trap \"exit 0\" TERM INT; while :; do sleep 2147483 & wait $!; done"]}'
 tests/node/busybox-image.sh "$base/pause.tar" setlet.test/pause:1 "$pause"
-"$private" ctr "$base" images import "$base/pause.tar"
+tests/node/busybox-image.sh "$base/busybox.tar" docker.io/library/busybox:latest
+for image in pause busybox; do "$private" ctr "$base" images import "$base/$image.tar"; done
 
 step "Starting the agent on examples/"
 # A copy that only root can write: the agent refuses manifests that others could change.
-install -d -m 755 "$agent/manifests" "$agent/images"
+install -d -m 755 "$agent/manifests"
 install -m 644 examples/*.yaml "$agent/manifests"
-# The agent itself imports what lies in its image directory.
-tests/node/busybox-image.sh "$agent/images/busybox.tar" docker.io/library/busybox:latest
 cat >"$agent/config.yaml" <<END
 apiVersion: setlet.dev/v1
 kind: SetletConfiguration
@@ -62,6 +61,7 @@ nodeName: demo
 nodeLabels: {topology.kubernetes.io/zone: here}
 containerRuntimeEndpoint: unix://$base/containerd.sock
 manifests: {path: $agent/manifests}
+cgroupRoot: /$(basename "$base")
 paths:
   state: $agent/state
   run: $agent/run

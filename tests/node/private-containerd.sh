@@ -175,15 +175,24 @@ contained() {
         /proc/[0-9]*/mountinfo | cut -d/ -f3
 }
 
-remove_cgroups() { # the paths, one a line, of containers that were killed
+# Agents put their pods under the cgroup that is named as BASE is: they are told so. Where they take
+# systemd for the driver it is a slice, in which `_` stands for `-`.
+cgroups() {
+    local name
+    name=$(basename "$1")
+    ls -d /sys/fs/cgroup/{,*/}{"$name","${name//-/_}.slice"} 2>/dev/null || true
+}
+
+# Those of the agents, and the paths, one a line, of other containers that were killed.
+remove_cgroups() {
     local path root
     while read -r path; do
         for root in /sys/fs/cgroup /sys/fs/cgroup/*; do
             [ ! -d "$root$path" ] || rmdir "$root$path" 2>/dev/null || true
-            case $(basename "$(dirname "$path")") in
-            *pod?*) rmdir "$root$(dirname "$path")" 2>/dev/null || true ;;
-            esac
         done
+    done
+    for root in $(cgroups "$1"); do
+        find "$root" -depth -type d -exec rmdir {} + 2>/dev/null || true
     done
 }
 
@@ -200,7 +209,7 @@ kill_all() {
         kill -9 $pids 2>/dev/null || true
         sleep 0.05
     done
-    sort -u "$cgroups" | remove_cgroups
+    sort -u "$cgroups" | remove_cgroups "$base"
     rm -f "$cgroups"
 }
 
@@ -295,6 +304,7 @@ leftovers() {
     programs "$base" | sed 's/^/process /' || true
     contained "$base" | sed 's/^/process in a container /' || true
     mounts "$base" | sed 's/^/mount /'
+    cgroups "$base" | sed 's/^/cgroup /'
     ip -o link | grep -F "$net" | sed 's/^/link /' || true
     ip -o netns | grep -F "$base" | sed 's/^/network namespace /' || true
     iptables-save 2>/dev/null | grep -F "\"$net\\\"" | sed 's/^/rule /' || true

@@ -57,6 +57,8 @@ impl Agent {
             "nodeName": node,
             "containerRuntimeEndpoint": format!("unix://{}", containerd.socket().display()),
             "manifests": {"path": dir.join("manifests")},
+            // As its containerd's directory is named: it is removed by that name.
+            "cgroupRoot": Path::new("/").join(containerd.base().file_name().expect("a name")),
             "paths": {
                 "state": dir.join("state"),
                 "run": dir.join("run"),
