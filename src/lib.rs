@@ -7,5 +7,7 @@ pub mod api;
 pub mod cri {
     tonic::include_proto!("runtime.v1");
 }
+pub mod eligibility;
 pub mod model;
 pub mod runtime;
+pub mod volume;

@@ -1,56 +1,165 @@
-//! The DaemonSet as the agent has admitted it: immutable, its fields private.
+//! An admitted DaemonSet: decoded, defaulted, valid, and never changed afterwards.
+//!
+//! Only [`super::admit`] and [`super::admit_value`] make one. Its revision is a hash of the
+//! defaulted template alone, so that another spelling of the same thing rolls nothing.
 
-use k8s_openapi::api::apps::v1::{DaemonSet as Object, DaemonSetSpec};
+use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
 
-use super::{FieldError, ObjectKey, Revision};
+use super::names::{ObjectKey, Revision};
+use super::{Cause, FieldError, revisions};
 
-/// An admitted DaemonSet.
+/// A DaemonSet that was admitted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DaemonSet {
     key: ObjectKey,
     revision: Revision,
-    object: Object,
+    object: apps::DaemonSet,
 }
 
-#[allow(missing_docs)]
 impl DaemonSet {
+    /// Takes a value that has been defaulted and validated.
+    pub(super) fn from_valid(value: Value) -> Result<Self, String> {
+        let mut object: apps::DaemonSet = super::from_value(value)?;
+        let (Some(namespace), Some(name)) = (&object.metadata.namespace, &object.metadata.name)
+        else {
+            return Err("has no namespace or no name".to_owned());
+        };
+        let key = ObjectKey::new(namespace, name);
+        let spec = object.spec.get_or_insert_default();
+        spec.template.spec.get_or_insert_default();
+        let revision = revisions::hash(&spec.template);
+        Ok(Self {
+            key,
+            revision,
+            object,
+        })
+    }
+
+    /// Namespace and name.
+    #[must_use]
     pub fn key(&self) -> &ObjectKey {
         &self.key
     }
-    pub fn revision(&self) -> &Revision {
-        &self.revision
-    }
-    pub fn object(&self) -> &Object {
-        &self.object
-    }
+
+    /// The set's own metadata.
+    #[must_use]
     pub fn metadata(&self) -> &ObjectMeta {
         &self.object.metadata
     }
-    pub fn spec(&self) -> &DaemonSetSpec {
+
+    /// The defaulted spec.
+    #[must_use]
+    pub fn spec(&self) -> &apps::DaemonSetSpec {
         self.object
             .spec
             .as_ref()
-            .expect("an admitted DaemonSet has a spec")
+            .expect("from_valid puts a spec there")
     }
+
+    /// The template pods are made from.
+    #[must_use]
     pub fn template(&self) -> &PodTemplateSpec {
         &self.spec().template
     }
+
+    /// The template's pod spec.
+    #[must_use]
     pub fn pod_spec(&self) -> &PodSpec {
         self.template()
             .spec
             .as_ref()
-            .expect("an admitted template has a spec")
+            .expect("from_valid puts a pod spec there")
     }
+
+    /// The value of an annotation on the set itself.
+    #[must_use]
     pub fn annotation(&self, name: &str) -> Option<&str> {
-        self.metadata()
+        self.object
+            .metadata
             .annotations
             .as_ref()?
             .get(name)
             .map(String::as_str)
     }
+
+    /// The hash of the defaulted template.
+    #[must_use]
+    pub fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
+    /// The whole object.
+    #[must_use]
+    pub fn object(&self) -> &apps::DaemonSet {
+        &self.object
+    }
+
+    /// The fields that are valid but that the agent cannot honour; a set that has any is held.
+    #[must_use]
     pub fn unsupported(&self) -> Vec<FieldError> {
-        Vec::new()
+        let mut found = Vec::new();
+        let root = "spec.template.spec";
+        let pod = self.pod_spec();
+        for (index, volume) in pod.volumes.iter().flatten().enumerate() {
+            let value = serde_json::to_value(volume).unwrap_or_default();
+            for source in value.as_object().into_iter().flat_map(|map| map.keys()) {
+                if source != "name" && !MOUNTABLE.contains(&source.as_str()) {
+                    let message = format!(
+                        "{source} volumes need a storage driver or an API server; the agent mounts {}",
+                        MOUNTABLE.join(", ")
+                    );
+                    let field = format!("{root}.volumes[{index}].{source}");
+                    found.push(FieldError::new(field, Cause::NotSupported, message));
+                }
+            }
+        }
+        let mut hold = |field: &str, there: bool, message: &str| {
+            if there {
+                found.push(FieldError::new(
+                    format!("{root}.{field}"),
+                    Cause::NotSupported,
+                    message,
+                ));
+            }
+        };
+        hold(
+            "resourceClaims",
+            pod.resource_claims
+                .as_ref()
+                .is_some_and(|list| !list.is_empty()),
+            "resource claims need a scheduler and a device driver; the agent allocates no devices",
+        );
+        hold(
+            "schedulingGates",
+            pod.scheduling_gates
+                .as_ref()
+                .is_some_and(|list| !list.is_empty()),
+            "there is no scheduler that would lift a gate; remove the gates",
+        );
+        hold(
+            "schedulingGroup",
+            pod.scheduling_group.is_some(),
+            "there is no scheduler that would place a pod group; remove the group",
+        );
+        hold(
+            "os",
+            pod.os.as_ref().is_some_and(|os| os.name == "windows"),
+            "the agent runs Linux pods only",
+        );
+        found
     }
 }
+
+/// The volume sources the agent can mount.
+const MOUNTABLE: [&str; 7] = [
+    "hostPath",
+    "emptyDir",
+    "configMap",
+    "secret",
+    "downwardAPI",
+    "projected",
+    "image",
+];

@@ -6,6 +6,7 @@
 //! agent's own node label. Follows kubelet's kuberuntime (pkg/kubelet/kuberuntime) and CRI v1.
 
 mod cache;
+pub mod cgroup;
 mod client;
 mod containerd;
 mod error;

@@ -1,0 +1,117 @@
+//! A file's text into documents, so that a broken one is refused alone.
+//!
+//! Lines that begin with `---` separate YAML documents wherever they stand (no value may contain
+//! one), so the text is cut there first and each part is parsed by itself.
+//! Differs: kube-apiserver reads the first document only; a file's documents are all taken.
+
+use super::tree::Tree;
+use super::{json, yaml};
+use crate::api::Position;
+
+/// A document: its number in the file and its line, both from 1, and its tree or what is wrong.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) number: usize,
+    pub(crate) line: usize,
+    pub(crate) tree: Result<Tree, (String, Position)>,
+}
+
+/// Every document of the file that is not empty, in order.
+pub(crate) fn split(file: &str, bytes: &[u8]) -> Vec<Document> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => {
+            let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let line = before.split(|b| *b == b'\n').count();
+            let column = before.rsplit(|b| *b == b'\n').next().map_or(0, <[u8]>::len) + 1;
+            let wrong = (
+                "the text is not UTF-8".to_owned(),
+                Position { line, column },
+            );
+            return vec![Document {
+                number: 1,
+                line,
+                tree: Err(wrong),
+            }];
+        }
+    };
+    if file.ends_with(".json") {
+        if text.trim().is_empty() {
+            return Vec::new();
+        }
+        let tree = json::parse(text).map_err(|error| (error.message, error.position));
+        let line = tree.as_ref().map_or(1, |tree| tree.position.line);
+        return vec![Document {
+            number: 1,
+            line,
+            tree,
+        }];
+    }
+    let mut documents = Vec::new();
+    for part in parts(text) {
+        read(part, &mut documents);
+    }
+    documents
+}
+
+/// A part of the text, the line it begins at, and the `%YAML` version it claims.
+struct Part<'a> {
+    text: &'a str,
+    line: usize,
+    version: Option<(&'a str, usize)>,
+}
+
+/// Cuts the text before each `---` line; directives stay with the document they precede.
+fn parts(text: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let (mut start, mut line_of_start, mut at) = (0, 1, 0);
+    let mut content = false;
+    let mut version = None;
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let marker = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        if marker && content {
+            parts.push(Part {
+                text: &text[start..at],
+                line: line_of_start,
+                version,
+            });
+            (start, line_of_start, version) = (at, index + 1, None);
+        }
+        if let Some(directive) = line.strip_prefix("%YAML").filter(|_| !content) {
+            version = Some((directive.trim(), index + 1));
+        } else if marker || !(line.trim().is_empty() || line.starts_with(['#', '%'])) {
+            content = true;
+        }
+        at += line.len();
+    }
+    parts.push(Part {
+        text: &text[start..],
+        line: line_of_start,
+        version,
+    });
+    parts
+}
+
+fn read(part: Part<'_>, documents: &mut Vec<Document>) {
+    if let Some((version, line)) = part.version.filter(|(version, _)| *version != "1.1") {
+        let message = format!("%YAML {version} is not understood; use 1.1, or leave the line out");
+        let number = documents.len() + 1;
+        documents.push(Document {
+            number,
+            line,
+            tree: Err((message, Position { line, column: 1 })),
+        });
+        return;
+    }
+    for parsed in yaml::parse(part.text, part.line) {
+        let number = documents.len() + 1;
+        let tree = parsed.map_err(|error| (error.message, error.position));
+        let line = match &tree {
+            Ok(tree) => tree.position.line,
+            Err(_) => part.line,
+        };
+        documents.push(Document { number, line, tree });
+    }
+}
