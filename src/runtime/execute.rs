@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 
 use super::cache::Details;
 use super::error::Error;
-use super::{Runtime, files, links, translate};
+use super::{Runtime, cgroup, files, links, translate};
 use crate::api::ContainerName;
 use crate::cri;
 use crate::model::{Action, ContainerId, DesiredPod, Outcome, Reason, SandboxId, StopTarget};
@@ -41,6 +41,7 @@ impl Runtime {
     async fn run_sandbox(&self, pod: &DesiredPod, attempt: u32) -> Result<Outcome, Stop> {
         let host = self.host();
         let config = sandbox_config(pod, attempt, &host)?;
+        cgroup::prepare(pod, &host)?;
         let Err(source) = self.inner.client.run_sandbox(config).await else {
             return Ok(Outcome::Done);
         };
@@ -86,6 +87,8 @@ impl Runtime {
             ips,
         };
         let sandbox_config = sandbox_config(pod, *sandbox_attempt, &host)?;
+        // Again, for what systemd made only with the sandbox: no container runs unbounded.
+        cgroup::prepare(pod, &host)?;
         let own = files::prepare_container(pod, &input, &host)?;
         let config = translate::container(pod, &input, &own, &host)?;
         let request = cri::CreateContainerRequest {
