@@ -91,6 +91,8 @@ impl Runtime {
             ips,
         };
         let sandbox_config = sandbox_config(pod, *sandbox_attempt, &host)?;
+        // Again, for what systemd made only with the sandbox: no container runs unbounded.
+        cgroup::prepare(pod, &host)?;
         let own = files::prepare_container(pod, &input, &host)?;
         let config = translate::container(pod, &input, &own, &host)?;
         let request = cri::CreateContainerRequest {
