@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::api::{self, ContainerName, DaemonSet, Object, ObjectKey, Origin, PodKey, Uid};
 use crate::model::{
-    ContainerId, ContainerState, DesiredPod, Goal, NodeFacts, NodeView, ObservedContainer,
+    BackOff, ContainerId, ContainerState, DesiredPod, Goal, NodeFacts, NodeView, ObservedContainer,
     ObservedPod, ObservedSandbox, PodPlan, PodRecord, PodReport, Reason, References, SandboxId,
     SandboxState, SetReport, Snapshot, SourceCondition, Verdict,
 };
@@ -121,6 +121,7 @@ pub(crate) fn pod(set: &DaemonSet, name: &str, containers: Vec<ObservedContainer
             goal: Goal::Run,
             references: Arc::new(References::default()),
             held: Vec::new(),
+            back_off: BackOff::default(),
         }),
         have: Some(Arc::new(ObservedPod {
             key,
@@ -176,9 +177,9 @@ pub(crate) fn view(sets: Vec<(Arc<DaemonSet>, SetReport)>, pods: Vec<PodReport>)
         synced: true,
         ..Snapshot::default()
     };
-    let sets: BTreeMap<ObjectKey, SetReport> = sets
+    let sets: BTreeMap<ObjectKey, Arc<SetReport>> = sets
         .into_iter()
-        .map(|(set, report)| (set.key().clone(), report))
+        .map(|(set, report)| (set.key().clone(), Arc::new(report)))
         .collect();
     NodeView {
         version: 7,
