@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Refused) => ExitCode::FAILURE,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("setlet: {error:#}");
+            eprintln!("setlet: {}", in_one_line(&error));
             ExitCode::FAILURE
         }
     }
@@ -28,6 +28,18 @@ fn execute(cli: Cli) -> anyhow::Result<Outcome> {
     let outcome = runtime.block_on(cli.execute(&mut out))?;
     out.flush()?;
     Ok(outcome)
+}
+
+/// The error and its causes, those left out that the text before them already tells.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
 }
 
 /// Whether whoever reads standard output has had enough, as `head` has.

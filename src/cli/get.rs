@@ -27,6 +27,9 @@ pub(super) struct Args {
     /// Only objects with these fields
     #[arg(long, value_name = "FIELDS", conflicts_with = "name")]
     field_selector: Option<String>,
+    /// Go on with what changes
+    #[arg(short, long)]
+    watch: bool,
     /// How to print
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Output>,
@@ -58,6 +61,13 @@ enum Output {
 /// Prints objects.
 pub(super) async fn get(client: &Client, args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let path = path(args);
+    if args.watch {
+        anyhow::ensure!(
+            matches!(args.output, None | Some(Output::Wide)),
+            "--watch prints tables only"
+        );
+        return watch(client, &path, args, out).await;
+    }
     match args.output {
         None => table(&client.get(&path, TABLE).await?, args, out),
         Some(Output::Wide) => table(&client.get(&path, TABLE).await?, args, out),
@@ -89,23 +99,36 @@ fn path(args: &Args) -> String {
         Kind::Pods => "/pods",
         Kind::Nodes => "/nodes",
     });
-    if let Some(name) = &args.name {
-        path.push_str(&format!("/{}", encode(name)));
+    let mut query = Vec::new();
+    match &args.name {
+        // Only a list can be watched, so it is that of one name.
+        Some(name) if args.watch => {
+            query.push(format!(
+                "fieldSelector={}",
+                encode(&format!("metadata.name={name}"))
+            ));
+        }
+        Some(name) => path.push_str(&format!("/{}", encode(name))),
+        None => {}
     }
-    let selectors = [
+    if args.watch {
+        query.push("watch=true".to_owned());
+    }
+    for (name, value) in [
         ("labelSelector", &args.selector),
         ("fieldSelector", &args.field_selector),
-    ];
-    let selectors = selectors.iter().filter_map(|(name, value)| {
-        value
-            .as_ref()
-            .map(|value| format!("{name}={}", encode(value)))
-    });
-    let selectors: Vec<_> = selectors.collect();
-    if !selectors.is_empty() {
-        path.push_str(&format!("?{}", selectors.join("&")));
+    ] {
+        query.extend(
+            value
+                .iter()
+                .map(|value| format!("{name}={}", encode(value))),
+        );
     }
-    path
+    if query.is_empty() {
+        path
+    } else {
+        format!("{path}?{}", query.join("&"))
+    }
 }
 
 /// An object, or objects as kubectl prints a list of them.
@@ -123,9 +146,8 @@ async fn plain(client: &Client, path: &str) -> anyhow::Result<Value> {
 }
 
 fn table(table: &Value, args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
-    let empty = Vec::new();
-    let columns = table["columnDefinitions"].as_array().unwrap_or(&empty);
-    let rows = table["rows"].as_array().unwrap_or(&empty);
+    let columns = array(&table["columnDefinitions"]);
+    let rows = array(&table["rows"]);
     if rows.is_empty() {
         if args.all_namespaces || args.kind == Kind::Nodes {
             eprintln!("No resources found");
@@ -134,32 +156,90 @@ fn table(table: &Value, args: &Args, out: &mut dyn Write) -> anyhow::Result<()> 
         }
         return Ok(());
     }
-    let wide = args.output == Some(Output::Wide);
-    let shown = |column: &Value| wide || column["priority"] == 0;
-    let namespace = |text: &str| args.all_namespaces.then(|| text.to_owned()).into_iter();
-    let head = columns
-        .iter()
-        .filter(|c| shown(c))
-        .map(|c| text(&c["name"]).to_uppercase());
-    let mut lines: Vec<Vec<String>> = vec![namespace("NAMESPACE").chain(head).collect()];
-    for row in rows {
-        let cells = row["cells"]
-            .as_array()
-            .unwrap_or(&empty)
-            .iter()
-            .zip(columns);
-        let cells = cells
-            .filter(|(_, column)| shown(column))
-            .map(|(cell, _)| text(cell));
-        let inside = row["object"]["metadata"]["namespace"]
-            .as_str()
-            .unwrap_or_default();
-        lines.push(namespace(inside).chain(cells).collect());
-    }
+    let mut lines = vec![head(columns, args)];
+    lines.extend(rows.iter().map(|row| line(row, columns, args)));
     for line in align(&lines) {
         writeln!(out, "{line}")?;
     }
     Ok(())
+}
+
+/// Prints everything there is, then a row for each change, until the watch ends.
+async fn watch(
+    client: &Client,
+    path: &str,
+    args: &Args,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut pieces = client.stream(path, TABLE).await?;
+    let (mut columns, mut unread) = (Value::Null, Vec::new());
+    // The widest cells so far, so that later rows stand below the first ones.
+    let mut widest: Vec<String> = Vec::new();
+    while let Some(piece) = pieces.next().await? {
+        unread.extend_from_slice(&piece);
+        let Some(end) = unread.iter().rposition(|byte| *byte == b'\n') else {
+            continue;
+        };
+        let rest = unread.split_off(end + 1);
+        let events = std::mem::replace(&mut unread, rest);
+        let mut lines = Vec::new();
+        for event in serde_json::Deserializer::from_slice(&events).into_iter::<Value>() {
+            let object = event?["object"].take();
+            if columns.is_null() {
+                columns = object["columnDefinitions"].clone();
+                lines.push(head(array(&columns), args));
+            }
+            let rows = array(&object["rows"]).iter();
+            lines.extend(rows.map(|row| line(row, array(&columns), args)));
+        }
+        lines.push(std::mem::take(&mut widest));
+        let mut aligned = align(&lines);
+        aligned.pop();
+        let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+        widest = (0..columns)
+            .map(|column| widest_cell(&lines, column))
+            .collect();
+        for line in aligned {
+            writeln!(out, "{line}")?;
+        }
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn widest_cell(lines: &[Vec<String>], column: usize) -> String {
+    let cells = lines.iter().filter_map(|line| line.get(column));
+    cells
+        .max_by_key(|cell| cell.chars().count())
+        .cloned()
+        .unwrap_or_default()
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn is_shown(column: &Value, args: &Args) -> bool {
+    args.output == Some(Output::Wide) || column["priority"] == 0
+}
+
+fn head(columns: &[Value], args: &Args) -> Vec<String> {
+    let namespace = args
+        .all_namespaces
+        .then(|| "NAMESPACE".to_owned())
+        .into_iter();
+    let shown = columns.iter().filter(|column| is_shown(column, args));
+    namespace
+        .chain(shown.map(|column| text(&column["name"]).to_uppercase()))
+        .collect()
+}
+
+fn line(row: &Value, columns: &[Value], args: &Args) -> Vec<String> {
+    let inside = || text(&row["object"]["metadata"]["namespace"]);
+    let namespace = args.all_namespaces.then(inside).into_iter();
+    let cells = array(&row["cells"]).iter().zip(columns);
+    let shown = cells.filter(|(_, column)| is_shown(column, args));
+    namespace.chain(shown.map(|(cell, _)| text(cell))).collect()
 }
 
 fn text(cell: &Value) -> String {

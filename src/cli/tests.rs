@@ -190,6 +190,28 @@ web    1         1         1       1            1           <none>          <unk
 }
 
 #[tokio::test]
+async fn get_goes_on_with_what_changes() {
+    let served = serve_view(some_view()).await;
+    let changing = async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        served.view.send_modify(|view| {
+            for pod in Arc::make_mut(view).pods.values_mut() {
+                pod.have = None;
+            }
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        served.cancel.cancel();
+    };
+    let (text, ()) = tokio::join!(run(&served, &["get", "pod", "web-a", "-w"]), changing);
+    let expected = "\
+NAME    READY   STATUS    RESTARTS      AGE
+web-a   1/1     Running   1 (35s ago)   60s
+web-a   0/1     ContainerCreating   0             60s
+";
+    assert_eq!(text, expected);
+}
+
+#[tokio::test]
 async fn logs_of_a_pod_or_a_set() {
     let served = serve_view(some_view()).await;
     for target in ["web-a", "pod/web-a", "web", "ds/web", "default/web"] {

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -82,9 +83,13 @@ pub async fn serve(listener: UnixListener, api: Api) -> io::Result<()> {
 
 async fn handle(
     State(api): State<Api>,
-    Query(query): Query<Vec<(String, String)>>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
     request: Request,
 ) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(error) => return Failure::bad_request(error.body_text()).into_response(),
+    };
     let accept = request
         .headers()
         .get(header::ACCEPT)

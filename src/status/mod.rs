@@ -12,7 +12,6 @@ mod daemonset;
 mod node;
 mod phase;
 mod pod;
-mod qos;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -20,7 +19,6 @@ pub use age::{human_age, human_duration};
 pub use daemonset::{daemonset, daemonset_status};
 pub use node::node;
 pub use pod::{pod, pod_status};
-pub use qos::qos_class;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

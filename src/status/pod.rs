@@ -9,7 +9,8 @@ use k8s_openapi::api::core::v1::{ContainerStatus, HostIP, Pod, PodIP, PodStatus}
 use super::conditions::{Facts, conditions};
 use super::container::{Role, any_main_started, container_status, init_containers};
 use super::phase::phase;
-use super::{qos_class, time};
+use super::time;
+use crate::model::resources::qos_class;
 use crate::model::{Goal, NodeFacts, PodReport};
 
 /// The status of a pod as kubelet v1.36 computes it.
@@ -53,7 +54,7 @@ pub fn pod_status(report: &PodReport, node: &NodeFacts, _now: Timestamp) -> PodS
         host_ips: list(&host_ips, |ip| HostIP { ip }),
         pod_ip: pod_ips.first().cloned(),
         pod_ips: list(&pod_ips, |ip| PodIP { ip }),
-        qos_class: Some(qos_class(spec).to_owned()),
+        qos_class: Some(qos_class(spec).as_str().to_owned()),
         start_time: Some(time(report.want.record.created_at)),
         observed_generation: generation,
         init_container_statuses: Some(init).filter(|i| !i.is_empty()),

@@ -1,6 +1,6 @@
 //! The Node object, whole.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fixture::{at, view};
 use crate::model::{Reason, Taint, TaintEffect};
@@ -19,7 +19,11 @@ fn the_node_says_what_it_is_and_has() {
     }];
     view.runtime = Some(Reason::new("RuntimeUnreachable", "no socket"));
     let found = serde_json::to_value(node(&view, "v1", at(0))).expect("JSON");
-    let expected = json!({
+    assert_eq!(found, expected());
+}
+
+fn expected() -> Value {
+    json!({
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {
@@ -70,6 +74,5 @@ fn the_node_says_what_it_is_and_has() {
                 "systemUUID": "",
             },
         },
-    });
-    assert_eq!(found, expected);
+    })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::fixture::{at, container, ending, exited, held, node, pod, running, set};
 use crate::api::DaemonSet;
 use crate::model::{ContainerState, PodReport, Reason};
-use crate::status::{pod_status, qos_class};
+use crate::status::pod_status;
 
 const INIT: &str = "      initContainers:\n      - {name: once, image: busybox}\n      \
                     - {name: side, image: busybox, restartPolicy: Always}\n";
@@ -252,26 +252,4 @@ fn an_ending_pod_has_the_time_of_its_end() {
         "deletionGracePeriodSeconds": 30,
     });
     assert_eq!(meta, expected);
-}
-
-#[test]
-fn quality_of_service() {
-    let class = |resources: &str| {
-        let text =
-            format!("      initContainers: [{{name: i, image: b, resources: {resources}}}]\n");
-        qos_class(set("default", "web", &text).pod_spec())
-    };
-    assert_eq!(class("{}"), "BestEffort");
-    assert_eq!(class("{requests: {cpu: 0}}"), "BestEffort");
-    assert_eq!(class("{requests: {cpu: 1}}"), "Burstable");
-    // The main container asks for nothing, so the pod as a whole has no guarantee.
-    assert_eq!(class("{limits: {cpu: 1, memory: 1Gi}}"), "Burstable");
-    let text = "      hostNetwork: true\n";
-    let mut spec = set("default", "web", text).pod_spec().clone();
-    let resources = json!({
-        "limits": {"cpu": "1", "memory": "1Gi"},
-        "requests": {"cpu": "1000m", "memory": "1024Mi"},
-    });
-    spec.containers[0].resources = serde_json::from_value(resources).expect("resources");
-    assert_eq!(qos_class(&spec), "Guaranteed");
 }
