@@ -46,7 +46,14 @@ async fn which_files_are_read_and_which_are_named_as_unread() {
     write(&root.join("sub/deep/d.yaml"), &set("d", "1"));
     let json = serde_yaml::from_str::<serde_json::Value>(&set("c", "1")).expect("yaml");
     write(&root.join("sub/c.json"), &json.to_string());
-    for name in ["a.yaml.bak", "a.yaml~", ".a.yaml.swp", ".hidden.yaml", ".git/x.yaml", "README"] {
+    for name in [
+        "a.yaml.bak",
+        "a.yaml~",
+        ".a.yaml.swp",
+        ".hidden.yaml",
+        ".git/x.yaml",
+        "README",
+    ] {
         write(&root.join(name), "kind: [");
     }
     nix::unistd::mkfifo(&root.join("fifo.yaml"), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
@@ -86,7 +93,10 @@ async fn which_files_are_read_and_which_are_named_as_unread() {
 #[tokio::test]
 async fn a_file_written_in_pieces_is_read_when_it_is_closed() {
     let mut watched = start();
-    watched.rename_in("a.yaml", &format!("{}---\n{}", set("a", "a:1"), set("b", "b:1")));
+    watched.rename_in(
+        "a.yaml",
+        &format!("{}---\n{}", set("a", "a:1"), set("b", "b:1")),
+    );
     watched.until_sets(&[("a", "a:1"), ("b", "b:1")]).await;
     let mut file = fs::File::create(watched.path("a.yaml")).expect("a file");
     let text = format!("{}---\n{}", set("a", "a:2"), set("b", "b:2"));
@@ -169,10 +179,16 @@ async fn a_broken_edit_keeps_the_last_good_and_says_so() {
     assert!(refused.last_good);
     assert_eq!(refused.object.as_deref(), Some("DaemonSet default/a"));
     let place = format!("{}:5:", watched.path("a.yaml").display());
-    assert!(refused.errors[0].starts_with(&place), "{:?}", refused.errors);
+    assert!(
+        refused.errors[0].starts_with(&place),
+        "{:?}",
+        refused.errors
+    );
     assert_eq!(images(&snapshot), [("a".to_owned(), "a:1".to_owned())]);
     fs::remove_file(watched.path("a.yaml")).expect("removed");
-    watched.until("gone", |s| s.sets.is_empty() && s.refused.is_empty()).await;
+    watched
+        .until("gone", |s| s.sets.is_empty() && s.refused.is_empty())
+        .await;
     watched.stop().await;
 }
 
@@ -193,7 +209,9 @@ async fn a_directory_that_is_not_there_ends_nothing() {
     let snapshot = watched.until("unreadable", unreadable).await;
     assert_eq!((snapshot.sets.len(), snapshot.synced), (1, true));
     fs::rename(root.with_file_name("away"), &root).expect("renamed");
-    watched.until("ready", |s| s.condition == SourceCondition::Ready).await;
+    watched
+        .until("ready", |s| s.condition == SourceCondition::Ready)
+        .await;
     rename_in(&root, "b.yaml", &set("b", "b:1"));
     watched.until_sets(&[("a", "a:1"), ("b", "b:1")]).await;
     fs::remove_dir_all(&root).expect("removed");
@@ -223,11 +241,20 @@ async fn what_others_can_write_is_refused_unless_configured() {
     fs::create_dir(watched.path("open")).expect("a directory");
     chmod(&watched.path("open"), 0o777);
     rename_in(&watched.path("open"), "c.yaml", &set("c", "c:1"));
-    let snapshot = watched.until("the directory", |s| s.refused.len() == 2).await;
+    let snapshot = watched
+        .until("the directory", |s| s.refused.len() == 2)
+        .await;
     let directory = &snapshot.refused[1].errors[0];
-    assert!(directory.contains("the directory") && directory.contains("mode 0777"), "{directory}");
-    watched.settings.send_modify(|s| s.writers = Writers::Anyone);
-    watched.until("three", |s| s.sets.len() == 3 && s.refused.is_empty()).await;
+    assert!(
+        directory.contains("the directory") && directory.contains("mode 0777"),
+        "{directory}"
+    );
+    watched
+        .settings
+        .send_modify(|s| s.writers = Writers::Anyone);
+    watched
+        .until("three", |s| s.sets.len() == 3 && s.refused.is_empty())
+        .await;
     watched.stop().await;
 }
 
@@ -239,16 +266,25 @@ async fn what_cannot_be_text_is_refused_as_a_whole() {
     file.write_all(b"# one\n# \xe9\n").expect("written");
     drop(file);
     let snapshot = watched.until("refused", |s| s.refused.len() == 1).await;
-    let want = format!("{}:2: it is not UTF-8 text", watched.path("latin.yaml").display());
+    let want = format!(
+        "{}:2: it is not UTF-8 text",
+        watched.path("latin.yaml").display()
+    );
     assert_eq!(only(&snapshot.refused).errors, [want]);
     write(&watched.path("large.yaml"), &"#".repeat((10 << 20) + 1));
     let snapshot = watched.until("both", |s| s.refused.len() == 2).await;
     let error = &snapshot.refused[0].errors[0];
-    assert!(error.ends_with("it is larger than 10 MiB, the most that is read"), "{error}");
+    assert!(
+        error.ends_with("it is larger than 10 MiB, the most that is read"),
+        "{error}"
+    );
     symlink("nowhere", watched.path("link.yaml")).expect("a link");
     let snapshot = watched.until("all", |s| s.refused.len() == 3).await;
     let error = &snapshot.refused[2].errors[0];
-    assert!(error.contains("the file that the link names does not exist"), "{error}");
+    assert!(
+        error.contains("the file that the link names does not exist"),
+        "{error}"
+    );
     watched.stop().await;
 }
 

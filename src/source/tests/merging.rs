@@ -55,7 +55,13 @@ fn broken(name: &str) -> String {
     set(name, "x").replace("containers:", "containerz:")
 }
 
-fn refused(file: &str, document: usize, line: usize, name: Option<&str>, last_good: bool) -> Refused {
+fn refused(
+    file: &str,
+    document: usize,
+    line: usize,
+    name: Option<&str>,
+    last_good: bool,
+) -> Refused {
     Refused {
         origin: crate::api::Origin {
             file: file.to_owned(),
@@ -104,7 +110,10 @@ fn text_that_cannot_be_read_keeps_everything_the_file_had() {
 fn a_file_that_was_never_good_gives_nothing() {
     let snapshot = merged(vec![history("f.yaml", &[&broken("a")])]);
     assert_eq!(names(&snapshot), want(&[]));
-    assert_eq!(snapshot.refused, [refused("f.yaml", 1, 1, Some("a"), false)]);
+    assert_eq!(
+        snapshot.refused,
+        [refused("f.yaml", 1, 1, Some("a"), false)]
+    );
 }
 
 #[test]
@@ -163,7 +172,10 @@ fn kinds_with_the_same_name_are_different_objects() {
     let text = format!("{}---\n{}", set("a", "a:1"), config_map("a", "1"));
     let (path, contents) = history("f.yaml", &[&text]);
     let kinds: Vec<ObjectRef> = contents.objects().map(|o| o.object.reference()).collect();
-    assert_eq!(kinds.iter().map(|k| k.kind).collect::<Vec<_>>(), [Kind::DaemonSet, Kind::ConfigMap]);
+    assert_eq!(
+        kinds.iter().map(|k| k.kind).collect::<Vec<_>>(),
+        [Kind::DaemonSet, Kind::ConfigMap]
+    );
     let snapshot = merged(vec![(path, contents)]);
     assert_eq!((snapshot.sets.len(), snapshot.config_maps.len()), (1, 1));
     assert_eq!(snapshot.refused, []);
@@ -178,7 +190,10 @@ fn of_two_sources_the_first_takes_precedence() {
     let other = merged(vec![history("kube", &[&text])]);
     let all = combine(&[&directory, &other]);
     assert_eq!(names(&all), want(&[("a", "a:1"), ("b", "k:1")]));
-    assert_eq!((all.synced, &all.condition), (false, &SourceCondition::Pending));
+    assert_eq!(
+        (all.synced, &all.condition),
+        (false, &SourceCondition::Pending)
+    );
     assert_eq!(only(&all.refused).origin.file, "kube");
     assert_eq!(combine(&[&directory]), directory);
 }

@@ -1,6 +1,7 @@
 //! The manifests directory: merging as a function, and watching on a real filesystem.
 
 mod disk;
+mod many;
 mod merging;
 mod restart;
 
@@ -37,7 +38,9 @@ spec:
 
 /// A ConfigMap with one value.
 fn config_map(name: &str, value: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: \"{value}\"}}\n")
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: \"{value}\"}}\n"
+    )
 }
 
 /// Keeps last good objects in memory; outlives the agent that uses it.
@@ -131,7 +134,11 @@ impl Watched {
             return snapshot.expect("the task runs").clone();
         }
         let have = self.snapshots.borrow();
-        panic!("{what}: have {:?}, refused {:#?}", images(&have), have.refused)
+        panic!(
+            "{what}: have {:?}, refused {:#?}",
+            images(&have),
+            have.refused
+        )
     }
 
     /// Waits until exactly these sets are there, with their images.
@@ -141,8 +148,10 @@ impl Watched {
             .map(|(name, image)| ((*name).to_owned(), (*image).to_owned()))
             .collect();
         let what = format!("{want:?}");
-        self.until(&what, |snapshot| snapshot.synced && images(snapshot) == want)
-            .await
+        self.until(&what, |snapshot| {
+            snapshot.synced && images(snapshot) == want
+        })
+        .await
     }
 
     /// What is there after some time in which nothing should happen.
@@ -177,7 +186,8 @@ fn rename_in(root: &Path, name: &str, text: &str) {
 /// Writes a file in place, in one go.
 fn write(path: &Path, text: &str) {
     let mut file = fs::File::create(path).expect("a file");
-    file.set_permissions(fs::Permissions::from_mode(0o644)).expect("a mode");
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+        .expect("a mode");
     file.write_all(text.as_bytes()).expect("written");
 }
 

@@ -23,7 +23,10 @@ async fn a_file_broken_while_the_agent_was_down_keeps_its_last_good() {
 
     write(&root.join("a.yaml"), "kind: [\n");
     fs::remove_file(root.join("b.yaml")).expect("removed");
-    write(&root.join("c.yaml"), &config_map("c", "2").replace("data", "dada"));
+    write(
+        &root.join("c.yaml"),
+        &config_map("c", "2").replace("data", "dada"),
+    );
     let mut watched = watch_it(above, root, keeper);
     let snapshot = watched.until_sets(&[("a", "a:1")]).await;
     let last_good: Vec<bool> = snapshot.refused.iter().map(|r| r.last_good).collect();
@@ -36,7 +39,11 @@ async fn a_file_broken_while_the_agent_was_down_keeps_its_last_good() {
         }
     }
     let (above, root, keeper) = watched.stop().await;
-    assert_eq!(keeper.0.lock().expect("not poisoned").len(), 2, "b is forgotten");
+    assert_eq!(
+        keeper.0.lock().expect("not poisoned").len(),
+        2,
+        "b is forgotten"
+    );
 
     // Still broken after another restart: still kept.
     let mut watched = watch_it(above, root, keeper);
