@@ -168,9 +168,9 @@ mod tests {
             "# HELP setlet_file_reads Manifest files read.",
             "# TYPE setlet_file_reads counter",
             "setlet_file_reads_total{result=\"ok\"} 3",
-            "setlet_files 3.5",
+            "setlet_files{} 3.5",
             "setlet_scan_seconds_bucket{le=\"0.0025\"} 1",
-            "setlet_scan_seconds_count 1",
+            "setlet_scan_seconds_count{} 1",
             "# EOF",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");

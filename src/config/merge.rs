@@ -10,7 +10,8 @@ pub(super) fn over_defaults<'a>(layers: impl Iterator<Item = &'a Value>) -> Valu
     let defaults: Value =
         serde_yaml::from_str(DEFAULTS).expect("the table of defaults is YAML: a test reads it");
     let mut merged = defaults.clone();
-    for layer in layers {
+    // An empty file says nothing, not that everything is null.
+    for layer in layers.filter(|layer| !layer.is_null()) {
         merge(&mut merged, layer, Some(&defaults));
     }
     merged

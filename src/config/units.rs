@@ -150,7 +150,7 @@ impl fmt::Display for Duration {
         }
         match nanos {
             0 => Ok(()),
-            n if n % 1_000_000 == 0 => write!(f, "{}ms", n / 1_000_000),
+            n if n.is_multiple_of(1_000_000) => write!(f, "{}ms", n / 1_000_000),
             n => write!(f, "{n}ns"),
         }
     }
@@ -161,7 +161,7 @@ impl fmt::Display for Bytes {
         let best = SIZE_SUFFIXES[..6]
             .iter()
             .rev()
-            .find(|(_, factor)| self.0 > 0 && self.0 % factor == 0);
+            .find(|(_, factor)| self.0 > 0 && self.0.is_multiple_of(*factor));
         match best {
             Some((suffix, factor)) => write!(f, "{}{suffix}", self.0 / factor),
             None => write!(f, "{}", self.0),

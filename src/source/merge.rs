@@ -5,6 +5,7 @@
 //! belongs to the first file that has it; others are reported as duplicates. An object that stays
 //! only because a refused document might be it yields to any file that has it in good order.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -98,10 +99,9 @@ pub(super) fn merge<'a>(
     }
     for (path, contents) in files.clone() {
         for object in &contents.kept {
-            let reference = object.object.reference();
-            if !owners.contains_key(&reference) {
+            if let Entry::Vacant(vacant) = owners.entry(object.object.reference()) {
+                vacant.insert((path, &object.origin));
                 insert(&mut snapshot, object);
-                owners.insert(reference, (path, &object.origin));
             }
         }
     }
@@ -109,10 +109,9 @@ pub(super) fn merge<'a>(
         let stays = |object: &ObjectRef| owners.get(object).is_some_and(|(p, _)| *p == path);
         report(contents, &stays, &mut snapshot.refused);
     }
-    snapshot.refused.sort_by(|a, b| {
-        let path = |r: &Refused| PathBuf::from(&r.origin.file);
-        (path(a), &a.origin).cmp(&(path(b), &b.origin))
-    });
+    snapshot
+        .refused
+        .sort_by_cached_key(|r| (PathBuf::from(&r.origin.file), r.origin.clone()));
     snapshot
 }
 

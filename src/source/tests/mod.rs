@@ -1,6 +1,7 @@
 //! The manifests directory: merging as a function, and watching on a real filesystem.
 
 mod disk;
+mod many;
 mod merging;
 mod restart;
 
