@@ -24,6 +24,7 @@ const UNREACHABLE: Duration = Duration::from_secs(1);
 /// Keeps the inventory current until cancelled.
 pub async fn keep_inventory<C: Cri>(
     cri: C,
+    endpoint: String,
     hints: broadcast::Sender<Hint>,
     inventory: watch::Sender<(Inventory, Option<Reason>)>,
     cancel: CancellationToken,
@@ -44,7 +45,7 @@ pub async fn keep_inventory<C: Cri>(
                 RELIST
             }
             Err(error) => {
-                report_trouble(&inventory, error.reason());
+                report_trouble(&inventory, at(&endpoint, error.reason()));
                 UNREACHABLE
             }
         };
@@ -88,6 +89,14 @@ fn publish(
         }
         !same
     });
+}
+
+/// The reason with the socket it is about.
+fn at(endpoint: &str, reason: Reason) -> Reason {
+    Reason {
+        message: format!("{endpoint}: {}", reason.message),
+        ..reason
+    }
 }
 
 fn report_trouble(inventory: &watch::Sender<(Inventory, Option<Reason>)>, reason: Reason) {

@@ -234,10 +234,11 @@ fn start_coordinator(
         "coordinator",
         coordinator.run(inputs, notify::beat_every(), notify::beat),
     );
+    let endpoint = config.container_runtime_endpoint.clone();
     let (hints, cancel) = (channels.hints.clone(), channels.cancel.clone());
     tasks.start(
         "inventory",
-        inventory::keep_inventory(cri, hints, inventory, cancel),
+        inventory::keep_inventory(cri, endpoint, hints, inventory, cancel),
     );
     Ok(())
 }

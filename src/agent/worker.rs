@@ -46,82 +46,88 @@ enum Wake {
     Stop,
 }
 
+/// What a worker knows while it lives.
+struct Life {
+    want: Arc<DesiredPod>,
+    memory: PodMemory,
+    /// The last report that was sent.
+    told: Option<PodReport>,
+}
+
 impl<C: Cri> Worker<C> {
     /// Runs until the pod is gone or the agent stops.
     pub async fn run(mut self) {
-        let mut memory = PodMemory::default();
-        let mut want = self.want.borrow_and_update().clone();
-        let mut reported = None;
+        let want = self.want.borrow_and_update().clone();
+        let mut life = Life {
+            want,
+            memory: PodMemory::default(),
+            told: None,
+        };
         while !self.cancel.is_cancelled() {
-            let newest = self.want.borrow_and_update().clone();
-            if !Arc::ptr_eq(&newest, &want) {
-                if newest.references != want.references || newest.held != want.held {
-                    forget_failures(&mut memory);
-                }
-                if newest.goal == Goal::End && want.goal != Goal::End {
-                    self.cri
-                        .release_images(&newest.key().uid, BTreeSet::new())
-                        .await;
-                }
-                want = newest;
-            }
-            let have = match self.cri.observe(&want.key().uid).await {
-                Ok(have) => have.map(Arc::new),
-                Err(error) => {
-                    debug!(pod = %want.key(), %error, "the runtime could not be asked");
-                    if let Wake::Stop = self.wait(None, Some(UNREACHABLE), &mut memory).await {
-                        return;
-                    }
-                    continue;
-                }
-            };
-            let plan = Arc::new(plan_pod(
-                Some(&want),
-                have.as_deref(),
-                &memory,
-                (self.clock)(),
-            ));
-            if !self
-                .report(&want, have.as_ref(), &plan, &memory, &mut reported)
-                .await
-                || plan.gone
-            {
-                return;
-            }
-            let wake = match plan.actions.first() {
-                Some(action) => self.carry_out(&want, action, &mut memory).await,
-                None => {
-                    self.wait(have.as_deref(), self.pause(&plan), &mut memory)
-                        .await
-                }
-            };
-            if let Wake::Stop = wake {
+            if let Wake::Stop = self.step(&mut life).await {
                 return;
             }
         }
     }
 
-    /// Sends a report when it differs from the last one; false when nobody listens any more.
-    async fn report(
-        &self,
-        want: &Arc<DesiredPod>,
-        have: Option<&Arc<ObservedPod>>,
-        plan: &Arc<PodPlan>,
-        memory: &PodMemory,
-        reported: &mut Option<PodReport>,
-    ) -> bool {
-        let report = PodReport {
-            want: Arc::clone(want),
-            have: have.map(Arc::clone),
-            observed: true,
-            plan: Arc::clone(plan),
-            images: Arc::new(memory.images.clone()),
+    /// Looks once, plans, and does the first action or waits.
+    async fn step(&mut self, life: &mut Life) -> Wake {
+        self.take_newest(life).await;
+        let have = match self.cri.observe(&life.want.key().uid).await {
+            Ok(have) => have.map(Arc::new),
+            Err(error) => {
+                debug!(pod = %life.want.key(), %error, "the runtime could not be asked");
+                self.tell(life, unobserved(life)).await;
+                return self.wait(None, Some(UNREACHABLE), &mut life.memory).await;
+            }
         };
-        if reported.as_ref() == Some(&report) {
-            return true;
+        let now = (self.clock)();
+        let plan = plan_pod(Some(&life.want), have.as_deref(), &life.memory, now);
+        let report = PodReport {
+            want: Arc::clone(&life.want),
+            have: have.clone(),
+            observed: true,
+            plan: Arc::new(plan),
+            images: Arc::new(life.memory.images.clone()),
+        };
+        let plan = Arc::clone(&report.plan);
+        self.tell(life, report).await;
+        if plan.gone {
+            return Wake::Stop;
         }
-        *reported = Some(report.clone());
-        self.reports.send(report).await.is_ok()
+        match plan.actions.first() {
+            Some(action) => self.carry_out(&life.want, action, &mut life.memory).await,
+            None => {
+                self.wait(have.as_deref(), self.pause(&plan), &mut life.memory)
+                    .await
+            }
+        }
+    }
+
+    /// Takes the newest wish, where there is a newer one.
+    async fn take_newest(&mut self, life: &mut Life) {
+        let newest = self.want.borrow_and_update().clone();
+        if Arc::ptr_eq(&newest, &life.want) {
+            return;
+        }
+        if newest.references != life.want.references || newest.held != life.want.held {
+            forget_failures(&mut life.memory);
+        }
+        if newest.goal == Goal::End && life.want.goal != Goal::End {
+            self.cri
+                .release_images(&newest.key().uid, BTreeSet::new())
+                .await;
+        }
+        life.want = newest;
+    }
+
+    /// Sends a report when it differs from the last one.
+    async fn tell(&self, life: &mut Life, report: PodReport) {
+        if life.told.as_ref() != Some(&report) {
+            life.told = Some(report.clone());
+            // Without a coordinator the agent is ending, and the token says so.
+            self.reports.send(report).await.ok();
+        }
     }
 
     /// Does one action and remembers what came of it.
@@ -133,13 +139,7 @@ impl<C: Cri> Worker<C> {
         };
         match done {
             Ok(outcome) => {
-                match &outcome {
-                    Outcome::Failed(reason) => {
-                        warn!(pod = %want.key(), %action, "failed: {reason}")
-                    }
-                    _ if is_noteworthy(action) => info!(pod = %want.key(), %action, "done"),
-                    _ => debug!(pod = %want.key(), %action, "done"),
-                }
+                log_outcome(want, action, &outcome);
                 remember(memory, action, outcome, (self.clock)());
                 Wake::Look
             }
@@ -213,6 +213,31 @@ fn concerns(hint: &Hint, have: Option<&ObservedPod>, memory: &mut PodMemory) -> 
             }
             waited
         }
+    }
+}
+
+/// The last report, marked as no longer observed.
+fn unobserved(life: &Life) -> PodReport {
+    let known = life.told.clone().unwrap_or_else(|| PodReport {
+        want: Arc::clone(&life.want),
+        have: None,
+        observed: false,
+        plan: Arc::default(),
+        images: Arc::default(),
+    });
+    PodReport {
+        want: Arc::clone(&life.want),
+        observed: false,
+        ..known
+    }
+}
+
+/// Failures are told as warnings, what an operator wants to read of a node that works as news.
+fn log_outcome(want: &DesiredPod, action: &Action, outcome: &Outcome) {
+    match outcome {
+        Outcome::Failed(reason) => warn!(pod = %want.key(), %action, "failed: {reason}"),
+        _ if is_noteworthy(action) => info!(pod = %want.key(), %action, "done"),
+        _ => debug!(pod = %want.key(), %action, "done"),
     }
 }
 

@@ -231,7 +231,7 @@ impl Look<'_> {
             container: ContainerName::new(container.name()),
             attempt: before.map_or(0, |attempt| attempt.saturating_add(1)),
             backoff_level,
-            image,
+            image: Box::new(image),
             volumes: paths,
         });
         let reason = Reason::new("ContainerCreating", "the container is being made");

@@ -30,7 +30,7 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
         ) => {
             memory.containers.remove(container.as_str());
             // The next attempt asks again, as the pull policy wants it.
-            if let ImageState::Present { .. } = image
+            if let ImageState::Present { .. } = **image
                 && let Some(name) = image_of(pod, container.as_str())
             {
                 memory.images.remove(name);

@@ -175,7 +175,7 @@ fn check_and_usage(containerd: &Arc<Containerd>) {
     assert_eq!(answer.code, Some(1), "{answer:?}");
     let said = format!("{}{}", answer.stdout, answer.stderr);
     assert!(
-        said.contains(&format!("{bad}:5:")) && said.contains("spec.selectr"),
+        said.contains(&format!("{bad}:6:")) && said.contains("spec.selectr"),
         "{said}"
     );
     let answer = agent.try_setlet(&["status"]);

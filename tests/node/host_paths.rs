@@ -113,6 +113,7 @@ fn read_only(containerd: &Arc<Containerd>) {
     let agent = Agent::started(containerd, "readonly");
     let host = agent.dir().join("host");
     std::fs::create_dir_all(&host).expect("a directory");
+    share(&host);
     let volume = format!(
         "volumes: [{{name: v, hostPath: {{path: {:?}}}}}]",
         host.display().to_string()
@@ -142,4 +143,12 @@ fn read_only(containerd: &Arc<Containerd>) {
         std::fs::read_to_string(host.join("file")).expect("the file"),
         "yes\n"
     );
+}
+
+/// Propagation needs a shared mount; not every machine's root is one.
+fn share(path: &std::path::Path) {
+    use nix::mount::{MsFlags, mount};
+    let none: Option<&str> = None;
+    mount(Some(path), path, none, MsFlags::MS_BIND, none).expect("a bind mount");
+    mount(none, path, none, MsFlags::MS_SHARED, none).expect("a shared mount");
 }

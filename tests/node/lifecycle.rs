@@ -326,7 +326,7 @@ fn host_namespaces(containerd: &Arc<Containerd>) {
             .display()
             .to_string()
     };
-    let (net, pid) = (link("/proc/self/ns/net"), link("/proc/1/ns/pid"));
+    let (net, pid) = (link("/proc/self/ns/net"), link("/proc/self/ns/pid"));
     for (set, inside) in [("inhost", true), ("inpod", false)] {
         let running = agent.wait_running(set, 1).remove(0);
         let log = agent.wait_for(SOON, "it has printed its namespaces", || {

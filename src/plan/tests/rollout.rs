@@ -38,7 +38,7 @@ fn without_a_pod_one_is_made() {
 #[test]
 fn an_update_is_made_staged_switched_and_run() {
     let old = fact("old", "1");
-    let made = plan(Replace::WhenStaged, &[old.clone()]);
+    let made = plan(Replace::WhenStaged, std::slice::from_ref(&old));
     assert_eq!(
         made,
         Rollout {
@@ -123,7 +123,7 @@ fn going_back_while_staging_leaves_the_running_pod() {
 #[test]
 fn on_delete_waits_for_the_delete() {
     let old = fact("old", "1");
-    let kept = plan(Replace::OnDelete, &[old.clone()]);
+    let kept = plan(Replace::OnDelete, std::slice::from_ref(&old));
     assert_eq!(
         kept,
         Rollout {
