@@ -152,10 +152,14 @@ pub fn admitted(manifest: &Value) -> Result<Pod, Vec<String>> {
     let Object::DaemonSet(set) = admitted.object else {
         return Err(vec!["not a DaemonSet".to_owned()]);
     };
-    let uid = Uid::new("<POD_UID>");
-    let name = format!("{name}-<HOSTNAME>");
-    let mut pod =
-        pod::pod_from_template(&set, "<HOSTNAME>", &name, &uid).map_err(|errors| say(&errors))?;
+    // Admitted under names that are valid, and then given those of the data.
+    let uid = Uid::new("4a54a1bc-53c3-4f38-a4de-b9ae9bb0e5a3");
+    let mut pod = pod::pod_from_template(&set, "node", &name, &uid).map_err(|e| say(&e))?;
+    pod.metadata.name = Some(format!("{name}-<HOSTNAME>"));
+    pod.metadata.uid = Some("<POD_UID>".to_owned());
+    if let Some(spec) = &mut pod.spec {
+        spec.node_name = Some("<HOSTNAME>".to_owned());
+    }
     if let Some(labels) = &mut pod.metadata.labels {
         labels.remove(SELECTOR);
         labels.remove("controller-revision-hash");
