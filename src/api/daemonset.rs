@@ -22,7 +22,7 @@ pub struct DaemonSet {
 impl DaemonSet {
     /// Takes a value that has been defaulted and validated.
     pub(super) fn from_valid(value: Value) -> Result<Self, String> {
-        let mut object: apps::DaemonSet = super::from_value(value)?;
+        let mut object: apps::DaemonSet = super::admission::from_value(value)?;
         let (Some(namespace), Some(name)) = (&object.metadata.namespace, &object.metadata.name)
         else {
             return Err("has no namespace or no name".to_owned());

@@ -143,7 +143,7 @@ fn make_unified(root: &Path, path: &str) -> Result<(), Failure> {
 fn lower_best_effort(pod: &Path) -> Result<(), Failure> {
     match pod.parent() {
         Some(class) if class.ends_with("besteffort") => {
-            let shares = linux::cpu_shares(Amount::default()).to_string();
+            let shares = linux::cpu_shares(&Amount::default()).to_string();
             write_all(class, &[("cpu.shares", shares)])
         }
         _ => Ok(()),

@@ -73,8 +73,7 @@ fn page_size(context: &Context<'_>, volume: &str, medium: &str) -> Result<u64, E
             });
         }
     };
-    let quantity = k8s_openapi::apimachinery::pkg::api::resource::Quantity(text);
-    u64::try_from(Amount::of(&quantity).value()).map_err(|_| Error::Unsupported {
+    u64::try_from(Amount::written(&text).value()).map_err(|_| Error::Unsupported {
         volume: volume.to_owned(),
         what: format!("medium {medium}"),
     })

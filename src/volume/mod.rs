@@ -132,7 +132,7 @@ impl Context<'_> {
     fn tmpfs_bytes(&self, limit: Option<i64>) -> u64 {
         let (_, memory) = crate::model::resources::pod_bounds(self.pod.spec());
         let of_node = self.node.allocatable_memory_bytes;
-        [limit, memory.map(crate::model::Amount::value)]
+        [limit, memory.map(|amount| amount.value())]
             .into_iter()
             .flatten()
             .filter_map(|bytes| u64::try_from(bytes).ok())

@@ -199,6 +199,10 @@ impl<'a> Composer<'a> {
                 return Ok(Shape::Map(entries));
             }
             let merge = is_merge(&event);
+            let whole = match &event {
+                Event::Scalar(text, ..) => scalar::is_integer(text),
+                _ => false,
+            };
             let key = self.node(event, span, depth + 1)?;
             let (event, value_span) = self.next()?;
             let value = self.node(event, value_span, depth + 1)?;
@@ -210,11 +214,7 @@ impl<'a> Composer<'a> {
             let key = match key.resolved() {
                 Shape::Text(text) => text.clone(),
                 Shape::Bool(flag) => flag.to_string(),
-                Shape::Number(number)
-                    if number.bytes().all(|b| b.is_ascii_digit() || b == b'-') =>
-                {
-                    number.clone()
-                }
+                Shape::Number(number) if whole => number.clone(),
                 Shape::Number(number) => scalar::float_key(number),
                 _ => return Err(self.failure(span, "a key must be text, a number or a boolean")),
             };

@@ -91,7 +91,7 @@ fn check_fit(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
     let mut requests = pod_requests(spec);
     for (name, amount) in of_quantities(spec.overhead.as_ref()) {
         let sum = requests.entry(name).or_default();
-        *sum = *sum + amount;
+        *sum = sum.plus(&amount);
     }
     let has = [
         ("cpu", Amount::millis(node.allocatable_cpu_millis)),
@@ -102,7 +102,7 @@ fn check_fit(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
         ),
     ];
     for (name, capacity) in has {
-        let requested = requests.get(name).copied().unwrap_or_default();
+        let requested = requests.get(name).cloned().unwrap_or_default();
         // A fact that is not known refuses nothing.
         if !capacity.is_zero() && requested > capacity {
             let (requested, capacity) = match name {
