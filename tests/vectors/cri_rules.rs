@@ -9,6 +9,15 @@ use crate::cri_case::{HOST_IP, USERNS_BASE};
 /// A label that only the DaemonSet around the pod needs.
 const SELECTOR: &str = "vec";
 
+/// A case with one placeholder for all uids that its pod had one after the other.
+pub fn first_generation(case: &Value) -> Value {
+    let mut text = case.to_string();
+    for generation in 1..10 {
+        text = text.replace(&format!("<POD_UID:{generation}>"), "<POD_UID>");
+    }
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
 /// A recorded request without what only kubelet has.
 pub fn recorded(want: &Value) -> Value {
     let mut want = want.clone();
