@@ -13,6 +13,8 @@ mod mounts;
 mod ownership;
 mod projected;
 mod teardown;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::BTreeSet;

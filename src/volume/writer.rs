@@ -38,7 +38,7 @@ pub(super) fn write(
     let current = fs::read_link(volume.join(DATA)).ok();
     let unchanged = current
         .as_ref()
-        .is_some_and(|name| holds(&volume.join(name), files));
+        .is_some_and(|name| holds(&volume.join(name), files, group.is_some()));
     if !unchanged {
         let name = next_name(volume, current.as_deref());
         let directory = volume.join(&name);
@@ -90,9 +90,8 @@ fn make(directory: &Path) -> io::Result<()> {
         .create(directory)
 }
 
-/// Whether a directory holds exactly these files. Modes count as far as fsGroup does not change
-/// them: a file that grants less than asked was asked for otherwise.
-fn holds(directory: &Path, files: &BTreeMap<String, File>) -> bool {
+/// Whether a directory holds exactly these files, with their modes as far as fsGroup leaves them.
+fn holds(directory: &Path, files: &BTreeMap<String, File>, is_given: bool) -> bool {
     let mut found = BTreeSet::new();
     if list(directory, Path::new(""), &mut found).is_err() || found.len() != files.len() {
         return false;
@@ -101,7 +100,7 @@ fn holds(directory: &Path, files: &BTreeMap<String, File>) -> bool {
         let at = directory.join(path);
         let mode = at.metadata().map_or(0, |m| m.permissions().mode() & 0o777);
         found.contains(Path::new(path))
-            && (mode == file.mode & 0o777 || mode == (file.mode | 0o440) & 0o777)
+            && mode == (file.mode | if is_given { 0o440 } else { 0 }) & 0o777
             && fs::read(&at).is_ok_and(|content| content == file.content)
     })
 }

@@ -114,6 +114,8 @@ pub fn volume<'a>(pod: &'a DesiredPod, name: &str) -> Option<&'a Volume> {
     volumes.find(|volume| volume.name == name)
 }
 
+/// Differs: the image is given by the name the pod writes, which the runtime resolves; kubelet
+/// gives its id.
 fn image_mount(
     pod: &DesiredPod,
     container: &Container,

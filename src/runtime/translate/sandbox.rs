@@ -84,8 +84,9 @@ fn check_features(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Refuses a pod that asks for more than the node has, as kubelet's admission does. What other
-/// pods use is not counted: the agent's pods are all there are, and theirs may go.
+/// Refuses a pod that asks for more than the node has, as kubelet's admission does.
+///
+/// Differs: what other pods ask for is not counted; no scheduler could place this one elsewhere.
 fn check_fit(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
     let spec = pod.spec();
     let node = &host.node;
