@@ -21,6 +21,8 @@ use super::translate::{ContainerInput, Host, container, env, mounts, names, secu
 use crate::api::{ContainerName, PodKey};
 use crate::model::{DesiredPod, Reason};
 
+pub use crate::model::paths::{log_directory, pod_directory};
+
 /// Values of `fileKeyRef` by volume, path in the volume, and key.
 pub type FileKeys = BTreeMap<(String, String, String), Vec<u8>>;
 
@@ -114,18 +116,6 @@ pub fn prepare_container(
         files.sub_paths.insert(index, target);
     }
     Ok(files)
-}
-
-/// The directory of everything that is made for a pod but its logs.
-#[must_use]
-pub fn pod_directory(key: &PodKey, pods_root: &Path) -> PathBuf {
-    pods_root.join(key.uid.as_str())
-}
-
-/// The directory of a pod's logs: `NAMESPACE_POD_UID`.
-#[must_use]
-pub fn log_directory(key: &PodKey, pod_logs: &Path) -> PathBuf {
-    pod_logs.join(format!("{}_{}_{}", key.namespace, key.name, key.uid))
 }
 
 /// The path of a container's log below the pod's: `CONTAINER/N.log`.

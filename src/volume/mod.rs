@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Volume;
 
-use crate::model::{DesiredPod, NodeFacts, VolumePaths};
+use crate::model::{DesiredPod, NodeFacts, VolumePaths, paths};
 
 pub use error::Error;
 pub use teardown::teardown;
@@ -102,8 +102,7 @@ impl Context<'_> {
 
     /// Where a volume of a kind lies.
     fn directory(&self, kind: &str, name: &str) -> PathBuf {
-        self.pods_root
-            .join(self.pod.key().uid.as_str())
+        paths::pod_directory(self.pod.key(), self.pods_root)
             .join("volumes")
             .join(format!("kubernetes.io~{kind}"))
             .join(name)
@@ -111,7 +110,7 @@ impl Context<'_> {
 
     /// Makes a volume's directory and those above it.
     fn make(&self, volume: &str, path: &Path) -> Result<(), Error> {
-        let own = self.pods_root.join(self.pod.key().uid.as_str());
+        let own = paths::pod_directory(self.pod.key(), self.pods_root);
         let steps = [(own.clone(), 0o750), (own.join("volumes"), 0o750)];
         let below = [(path.to_owned(), 0o755)];
         for (directory, mode) in steps.into_iter().chain(below) {

@@ -146,6 +146,11 @@ pub fn admitted(manifest: &Value) -> Result<Pod, Vec<String>> {
             "template": {"metadata": metadata, "spec": spec},
         },
     });
+    made_pod(set, &name, restart_policy)
+}
+
+/// The pod of a DaemonSet, under the names of the data.
+fn made_pod(set: Value, name: &str, restart_policy: Option<String>) -> Result<Pod, Vec<String>> {
     let origin = Origin {
         file: "case.json".to_owned(),
         document: 1,
@@ -163,7 +168,7 @@ pub fn admitted(manifest: &Value) -> Result<Pod, Vec<String>> {
     };
     // Admitted under names that are valid, and then given those of the data.
     let uid = Uid::new("4a54a1bc-53c3-4f38-a4de-b9ae9bb0e5a3");
-    let mut pod = pod::pod_from_template(&set, "node", &name, &uid).map_err(|e| say(&e))?;
+    let mut pod = pod::pod_from_template(&set, "node", name, &uid).map_err(|e| say(&e))?;
     pod.metadata.name = Some(format!("{name}-<HOSTNAME>"));
     pod.metadata.uid = Some("<POD_UID>".to_owned());
     if let Some(spec) = &mut pod.spec {
