@@ -58,8 +58,11 @@ pub struct ContainerFiles {
 pub fn prepare_pod(pod: &DesiredPod, host: &Host) -> Result<PodFiles, Reason> {
     let own = pod_directory(pod.key(), &host.pods_root);
     make_directory(&own, 0o750).map_err(|e| failed("make", &own, &e))?;
+    // Log shippers are not all root.
     let logs = log_directory(pod.key(), &host.pod_logs);
-    make_directory(&logs, 0o755).map_err(|e| failed("make", &logs, &e))?;
+    for directory in [&host.pod_logs, &logs] {
+        make_directory(directory, 0o755).map_err(|e| failed("make", directory, &e))?;
+    }
     let resolv = match fs::read_to_string(&host.resolv_conf) {
         Ok(text) => ResolvConf::parse(&text),
         // A host without one resolves nothing; neither does the pod.
@@ -218,8 +221,14 @@ fn user_namespace(pod: &DesiredPod, host: &Host) -> Result<Option<u32>, Reason> 
     Ok(Some(base))
 }
 
+/// Makes a directory with those above it, and gives it exactly this mode, whatever the umask; one
+/// that is there is left as it is.
 pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(mode).create(path)
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(mode).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// Writes a whole file in place and gives it exactly this mode, whatever the umask.

@@ -18,8 +18,8 @@ mod tests;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Volume;
@@ -108,17 +108,26 @@ impl Context<'_> {
             .join(name)
     }
 
-    /// Makes a volume's directory and those above it.
+    /// Makes a volume's directory and those above it, with kubelet's modes whatever the umask.
     fn make(&self, volume: &str, path: &Path) -> Result<(), Error> {
         let own = paths::pod_directory(self.pod.key(), self.pods_root);
-        let steps = [(own.clone(), 0o750), (own.join("volumes"), 0o750)];
-        let below = [(path.to_owned(), 0o755)];
-        for (directory, mode) in steps.into_iter().chain(below) {
-            let mut builder = DirBuilder::new();
-            builder.recursive(true).mode(mode);
-            builder
-                .create(&directory)
-                .map_err(Error::io(volume, "make", &directory))?;
+        let volumes = own.join("volumes");
+        let kind = path.parent().unwrap_or(path);
+        let steps = [
+            (own.as_path(), 0o750),
+            (&volumes, 0o750),
+            (kind, 0o755),
+            (path, 0o755),
+        ];
+        for (directory, mode) in steps {
+            if directory.is_dir() {
+                continue;
+            }
+            DirBuilder::new()
+                .recursive(true)
+                .create(directory)
+                .and_then(|()| fs::set_permissions(directory, Permissions::from_mode(mode)))
+                .map_err(Error::io(volume, "make", directory))?;
         }
         Ok(())
     }

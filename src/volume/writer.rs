@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use super::ownership;
@@ -69,10 +69,12 @@ fn next_name(volume: &Path, current: Option<&Path>) -> PathBuf {
 fn fill(directory: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
     make(directory)?;
     for (path, file) in files {
-        let path = directory.join(path);
-        if let Some(parent) = path.parent() {
-            make(parent)?;
+        let mut above: Vec<&Path> = Path::new(path).ancestors().skip(1).collect();
+        above.pop();
+        for parent in above.iter().rev() {
+            make(&directory.join(parent))?;
         }
+        let path = directory.join(path);
         let mut opened = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -83,11 +85,10 @@ fn fill(directory: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a directory that any user of a container may read, whatever the umask.
 fn make(directory: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(directory)
+    DirBuilder::new().recursive(true).create(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o755))
 }
 
 /// Whether a directory holds exactly these files, with their modes as far as fsGroup leaves them.
