@@ -23,6 +23,9 @@ use crate::model::{DesiredPod, Reason};
 
 pub use crate::model::paths::{log_directory, pod_directory};
 
+/// The beginning of the name of a termination log; its attempt follows.
+const TERMINATION_LOG: &str = "termination-log.";
+
 /// Values of `fileKeyRef` by volume, path in the volume, and key.
 pub type FileKeys = BTreeMap<(String, String, String), Vec<u8>>;
 
@@ -189,10 +192,25 @@ fn termination_log(
         .join("containers")
         .join(&container.name);
     make_directory(&directory, 0o750).map_err(|e| failed("make", &directory, &e))?;
-    let path = directory.join(format!("termination-log.{attempt}"));
+    remove_older(&directory, attempt).map_err(|e| failed("tidy", &directory, &e))?;
+    let path = directory.join(format!("{TERMINATION_LOG}{attempt}"));
     // Any user of the container may write its last words.
     write_file(&path, b"", 0o666).map_err(|e| failed("write", &path, &e))?;
     Ok(Some(path))
+}
+
+/// Removes the last words of attempts before the last one; a crash loop would fill the directory.
+fn remove_older(directory: &Path, attempt: u32) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|n| n.strip_prefix(TERMINATION_LOG));
+        let number: Option<u32> = number.and_then(|n| n.parse().ok());
+        if number.is_some_and(|number| number.saturating_add(1) < attempt) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The pod's range of host ids, chosen once, kept in its directory, and shared with no other pod.
