@@ -8,6 +8,7 @@ pub mod downward;
 mod memory;
 mod node;
 mod observed;
+pub mod paths;
 mod reason;
 mod report;
 pub mod resources;

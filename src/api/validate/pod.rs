@@ -67,6 +67,7 @@ pub(crate) fn pod_spec(errors: &mut Errors, spec: &At<'_, '_>, within: Within) {
     let overhead = spec.field("overhead");
     resources::overhead(errors, &overhead);
     operating_system(errors, spec);
+    host_processes(errors, spec);
 }
 
 /// The fields whose value is one of a few words.
@@ -175,6 +176,41 @@ fn windows(errors: &mut Errors, spec: &At<'_, '_>) {
             refuse(&context.field(name));
         }
     });
+}
+
+/// Processes of a Windows host: in all containers or none, and on the host network.
+fn host_processes(errors: &mut Errors, spec: &At<'_, '_>) {
+    let flag = |context: &At<'_, '_>| {
+        let options = context.field("windowsOptions");
+        options.field("hostProcess").flag()
+    };
+    let of_pod = flag(&spec.field("securityContext"));
+    let (mut all, mut with) = (0, 0);
+    each_security_context(spec, |context| {
+        let own = flag(context);
+        if own.is_some() && of_pod.is_some() && own != of_pod {
+            let options = context.field("windowsOptions");
+            errors.invalid(
+                &options.field("hostProcess"),
+                "must be the same as that of the pod",
+            );
+        }
+        all += 1;
+        with += i32::from(own.or(of_pod) == Some(true));
+    });
+    if with == 0 {
+        return;
+    }
+    if with != all {
+        errors.invalid(
+            spec,
+            "must have all containers be hostProcess containers, or none",
+        );
+    }
+    let network = spec.field("hostNetwork");
+    if !network.is_true() {
+        errors.invalid(&network, "must be true for hostProcess containers");
+    }
 }
 
 fn each_security_context(spec: &At<'_, '_>, mut check: impl FnMut(&At<'_, '_>)) {

@@ -12,6 +12,7 @@ pub mod labels;
 pub mod linux;
 pub mod mounts;
 pub mod names;
+pub mod profiles;
 pub mod sandbox;
 pub mod security;
 pub mod sysctls;
