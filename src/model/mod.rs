@@ -2,17 +2,21 @@
 //! reading itself, and nothing here touches a file, a clock or a socket.
 
 mod action;
+mod amount;
 mod desired;
+pub mod downward;
 mod memory;
 mod node;
 mod observed;
 mod reason;
 mod report;
+pub mod resources;
 mod snapshot;
 mod verdict;
 
 pub use action::{Action, Outcome, PodPlan, StopTarget};
-pub use desired::{DesiredPod, Goal, PodRecord, References};
+pub use amount::Amount;
+pub use desired::{BackOff, DesiredPod, Goal, PodRecord, References};
 pub use memory::{
     ContainerMemory, Failure, ImageState, PodMemory, PullProgress, VolumePaths, VolumeState,
 };

@@ -8,7 +8,14 @@
     reason = "refusals are what is compared here"
 )]
 
+mod cri;
+mod cri_case;
+mod cri_files;
+mod cri_refused;
+mod cri_rules;
 mod daemonset_api;
+mod eligibility;
+mod protobuf;
 mod revisions;
 mod upstream;
 
@@ -18,7 +25,14 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 /// A part of the data with its runner: add yours here.
-const SUITES: [fn(&Path, &mut Report); 3] = [daemonset_api::run, revisions::run, upstream::run];
+const SUITES: [fn(&Path, &mut Report); 6] = [
+    cri::run,
+    cri_files::run,
+    daemonset_api::run,
+    eligibility::run,
+    revisions::run,
+    upstream::run,
+];
 
 fn main() -> ExitCode {
     let root = match std::env::var_os("SETLET_VECTORS") {

@@ -1,0 +1,1 @@
+//! Whole configurations, from text and from directories.

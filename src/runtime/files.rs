@@ -1,0 +1,250 @@
+//! The files a pod and its containers get of their own: directories, logs, `/etc/hosts`, the
+//! termination log, and the bind mounts of subPaths.
+//!
+//! Everything here may be repeated and continued after a crash at any point. Volumes are made by
+//! [`volume`](crate::volume), which also takes all of this away again.
+
+mod beneath;
+mod env_file;
+mod subpath;
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::Container;
+
+use super::translate::dns::ResolvConf;
+use super::translate::{ContainerInput, Host, container, env, mounts, names, security};
+use crate::api::{ContainerName, PodKey};
+use crate::model::{DesiredPod, Reason};
+
+/// Values of `fileKeyRef` by volume, path in the volume, and key.
+pub type FileKeys = BTreeMap<(String, String, String), Vec<u8>>;
+
+/// What a pod's sandbox needs of the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PodFiles {
+    /// The host's resolver configuration as it is now.
+    pub resolv: ResolvConf,
+    /// The first host id of the pod's user namespace, where it has one.
+    pub userns: Option<u32>,
+}
+
+/// What one container finds of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerFiles {
+    /// The pod's `/etc/hosts`, unless the container mounts its own.
+    pub etc_hosts: Option<PathBuf>,
+    /// Where its last words are written.
+    pub termination_log: Option<PathBuf>,
+    /// Bind mounts of the paths inside volumes, by index of the volume mount.
+    pub sub_paths: BTreeMap<usize, PathBuf>,
+    /// Values its environment takes from files.
+    pub file_keys: FileKeys,
+    /// The first host id of the pod's user namespace, where it has one.
+    pub userns: Option<u32>,
+}
+
+/// Makes the pod's directories and reads what its sandbox needs.
+///
+/// # Errors
+///
+/// When a directory cannot be made or the resolver configuration not be read.
+pub fn prepare_pod(pod: &DesiredPod, host: &Host) -> Result<PodFiles, Reason> {
+    let own = pod_directory(pod.key(), &host.pods_root);
+    make_directory(&own, 0o750).map_err(|e| failed("make", &own, &e))?;
+    let logs = log_directory(pod.key(), &host.pod_logs);
+    make_directory(&logs, 0o755).map_err(|e| failed("make", &logs, &e))?;
+    let resolv = match fs::read_to_string(&host.resolv_conf) {
+        Ok(text) => ResolvConf::parse(&text),
+        // A host without one resolves nothing; neither does the pod.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => ResolvConf::default(),
+        Err(e) => return Err(failed("read", &host.resolv_conf, &e)),
+    };
+    let userns = user_namespace(pod, host)?;
+    Ok(PodFiles { resolv, userns })
+}
+
+/// Makes the files of one container that is about to be created.
+///
+/// # Errors
+///
+/// `CreateContainerConfigError`, also for a subPath that leads out of its volume.
+pub fn prepare_container(
+    pod: &DesiredPod,
+    input: &ContainerInput<'_>,
+    host: &Host,
+) -> Result<ContainerFiles, Reason> {
+    let spec = container::find(pod, input)?;
+    let of = |reason: Reason| reason.of_container(&spec.name);
+    let logs = log_directory(pod.key(), &host.pod_logs).join(&spec.name);
+    make_directory(&logs, 0o755).map_err(|e| of(failed("make", &logs, &e)))?;
+    let mut files = ContainerFiles {
+        etc_hosts: etc_hosts(pod, spec, input.ips, host).map_err(of)?,
+        termination_log: termination_log(pod, spec, input.attempt, host).map_err(of)?,
+        file_keys: env_file::values(pod, spec, input.volumes)?,
+        userns: user_namespace(pod, host).map_err(of)?,
+        sub_paths: BTreeMap::new(),
+    };
+    let environment = env::environment(pod, spec, input.ips, &files.file_keys, host)?;
+    for (index, mount) in spec.volume_mounts.iter().flatten().enumerate() {
+        let is_image = mounts::volume(pod, &mount.name).is_some_and(|v| v.image.is_some());
+        let path = mounts::sub_path(spec, mount, &environment)?;
+        let (Some(path), false) = (path, is_image) else {
+            continue;
+        };
+        let Some(volume) = input.volumes.get(&mount.name) else {
+            continue;
+        };
+        let target = pod_directory(pod.key(), &host.pods_root)
+            .join("volume-subpaths")
+            .join(&mount.name)
+            .join(&spec.name)
+            .join(index.to_string());
+        subpath::bind(volume, &path, &target).map_err(|e| {
+            let message = format!(
+                "failed to prepare subPath for volumeMount \"{}\" of container \"{}\": {e}",
+                mount.name, spec.name
+            );
+            of(Reason::new("CreateContainerConfigError", message))
+        })?;
+        files.sub_paths.insert(index, target);
+    }
+    Ok(files)
+}
+
+/// The directory of everything that is made for a pod but its logs.
+#[must_use]
+pub fn pod_directory(key: &PodKey, pods_root: &Path) -> PathBuf {
+    pods_root.join(key.uid.as_str())
+}
+
+/// The directory of a pod's logs: `NAMESPACE_POD_UID`.
+#[must_use]
+pub fn log_directory(key: &PodKey, pod_logs: &Path) -> PathBuf {
+    pod_logs.join(format!("{}_{}_{}", key.namespace, key.name, key.uid))
+}
+
+/// The path of a container's log below the pod's: `CONTAINER/N.log`.
+#[must_use]
+pub fn log_path(container: &ContainerName, attempt: u32) -> String {
+    format!("{container}/{attempt}.log")
+}
+
+/// Makes the link that log shippers follow, `POD_NAMESPACE_CONTAINER-ID.log`, to a container's log.
+///
+/// # Errors
+///
+/// When the directory or the link cannot be made.
+pub fn link_log(
+    container_logs: &Path,
+    key: &PodKey,
+    container: &ContainerName,
+    id: &str,
+    log: &Path,
+) -> io::Result<()> {
+    make_directory(container_logs, 0o755)?;
+    let name = format!("{}_{}_{container}-{id}.log", key.name, key.namespace);
+    match symlink(log, container_logs.join(name)) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// The pod's hosts file, written in place: running containers have the file itself mounted.
+fn etc_hosts(
+    pod: &DesiredPod,
+    container: &Container,
+    ips: &[String],
+    host: &Host,
+) -> Result<Option<PathBuf>, Reason> {
+    let mounts = container.volume_mounts.iter().flatten();
+    let mounts_own = mounts.into_iter().any(|m| m.mount_path == "/etc/hosts");
+    let host_network = pod.spec().host_network == Some(true);
+    if mounts_own || (ips.is_empty() && !host_network) {
+        return Ok(None);
+    }
+    let of_host = if host_network {
+        let path = Path::new("/etc/hosts");
+        fs::read_to_string(path).map_err(|e| failed("read", path, &e))?
+    } else {
+        String::new()
+    };
+    let text = names::etc_hosts(pod, ips, &of_host, host);
+    let path = pod_directory(pod.key(), &host.pods_root).join("etc-hosts");
+    if fs::read_to_string(&path).is_ok_and(|have| have == text) {
+        return Ok(Some(path));
+    }
+    write_file(&path, text.as_bytes(), 0o644).map_err(|e| failed("write", &path, &e))?;
+    Ok(Some(path))
+}
+
+fn termination_log(
+    pod: &DesiredPod,
+    container: &Container,
+    attempt: u32,
+    host: &Host,
+) -> Result<Option<PathBuf>, Reason> {
+    let path = container.termination_message_path.as_deref();
+    if path.unwrap_or_default().is_empty() {
+        return Ok(None);
+    }
+    let directory = pod_directory(pod.key(), &host.pods_root)
+        .join("containers")
+        .join(&container.name);
+    make_directory(&directory, 0o750).map_err(|e| failed("make", &directory, &e))?;
+    let path = directory.join(format!("termination-log.{attempt}"));
+    // Any user of the container may write its last words.
+    write_file(&path, b"", 0o666).map_err(|e| failed("write", &path, &e))?;
+    Ok(Some(path))
+}
+
+/// The pod's range of host ids, chosen once, kept in its directory, and shared with no other pod.
+fn user_namespace(pod: &DesiredPod, host: &Host) -> Result<Option<u32>, Reason> {
+    if pod.spec().host_users != Some(false) || !host.features.user_namespaces {
+        return Ok(None);
+    }
+    let path = pod_directory(pod.key(), &host.pods_root).join("userns");
+    let read = |path: &Path| -> Option<u32> { fs::read_to_string(path).ok()?.trim().parse().ok() };
+    if let Some(base) = read(&path) {
+        return Ok(Some(base));
+    }
+    let others = fs::read_dir(&host.pods_root).map_err(|e| failed("read", &host.pods_root, &e))?;
+    let taken: Vec<u32> = others
+        .filter_map(|entry| read(&entry.ok()?.path().join("userns")))
+        .collect();
+    let free = (1..u32::from(u16::MAX))
+        .map(|n| n * security::USERNS_LENGTH)
+        .find(|base| !taken.contains(base));
+    let Some(base) = free else {
+        let message = "no range of ids is left for the pod's user namespace";
+        return Err(Reason::new("FailedCreatePodSandBox", message));
+    };
+    write_file(&path, base.to_string().as_bytes(), 0o600)
+        .map_err(|e| failed("write", &path, &e))?;
+    Ok(Some(base))
+}
+
+pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(mode).create(path)
+}
+
+/// Writes a whole file in place and gives it exactly this mode, whatever the umask.
+fn write_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(path)?;
+    file.write_all(content)?;
+    file.set_permissions(Permissions::from_mode(mode))
+}
+
+fn failed(what: &str, path: &Path, error: &io::Error) -> Reason {
+    let message = format!("cannot {what} {}: {error}", path.display());
+    Reason::new("CreateContainerConfigError", message)
+}

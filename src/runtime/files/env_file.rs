@@ -1,0 +1,110 @@
+//! Environment variables whose values stand in a file of a volume (`fileKeyRef`).
+//!
+//! Follows kubelet v1.36's `env` file syntax: `NAME='value'`, values only in single quotes and
+//! over several lines where need be, `#` comments.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+
+use k8s_openapi::api::core::v1::Container;
+
+use super::{FileKeys, beneath};
+use crate::model::{DesiredPod, Reason, VolumePaths};
+
+/// The longest file that is read.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Every value the container's environment takes from files.
+pub(super) fn values(
+    pod: &DesiredPod,
+    container: &Container,
+    volumes: &VolumePaths,
+) -> Result<FileKeys, Reason> {
+    let mut values = FileKeys::new();
+    let sources = container.env.iter().flatten();
+    for key in sources.filter_map(|env| env.value_from.as_ref()?.file_key_ref.as_ref()) {
+        let refused = |message: String| {
+            Reason::new("CreateContainerConfigError", message).of_container(&container.name)
+        };
+        let optional = key.optional == Some(true);
+        let Some(volume) = volumes.get(&key.volume_name) else {
+            let pod = &pod.key().name;
+            let message = format!(
+                "cannot find the volume \"{}\" of pod {pod}",
+                key.volume_name
+            );
+            return Err(refused(message));
+        };
+        let text = match read(volume, &key.path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && optional => continue,
+            Err(e) => return Err(refused(format!("cannot read {}: {e}", key.path))),
+        };
+        let Some(pairs) = parse(&text) else {
+            return Err(refused("couldn't parse env file".to_owned()));
+        };
+        match pairs.into_iter().rev().find(|(name, _)| *name == key.key) {
+            Some((_, value)) => {
+                let id = (key.volume_name.clone(), key.path.clone(), key.key.clone());
+                values.insert(id, value.into_bytes());
+            }
+            None if optional => {}
+            None => {
+                let message = format!("environment variable key \"{}\" not found in file", key.key);
+                return Err(refused(message));
+            }
+        }
+    }
+    Ok(values)
+}
+
+fn read(volume: &std::path::Path, path: &str) -> io::Result<String> {
+    let found = beneath::open_existing(volume, path)?;
+    // The descriptor only names the file; opening it anew is what makes it readable.
+    let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
+    let mut text = String::new();
+    file.take(MAX_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The pairs of a file; none where it is not of that syntax.
+fn parse(text: &str) -> Option<Vec<(String, String)>> {
+    let mut pairs = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start();
+        if rest.is_empty() {
+            return Some(pairs);
+        }
+        if rest.starts_with('#') {
+            rest = rest.split_once('\n').map_or("", |(_, after)| after);
+            continue;
+        }
+        let (name, after) = rest.split_once('=')?;
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '\'') {
+            return None;
+        }
+        let (value, after) = after.strip_prefix('\'')?.split_once('\'')?;
+        let (end, after) = after.split_once('\n').unwrap_or((after, ""));
+        let end = end.trim_start();
+        if !(end.is_empty() || end.starts_with('#')) {
+            return None;
+        }
+        pairs.push((name.to_owned(), value.to_owned()));
+        rest = after;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn only_single_quotes_hold_values() {
+        let pairs = parse("# c\nK='from file'\nL='a\nb' # x\n").expect("valid");
+        assert_eq!(pairs[0], ("K".to_owned(), "from file".to_owned()));
+        assert_eq!(pairs[1].1, "a\nb");
+        assert!(parse("K=fromfile\n").is_none());
+    }
+}

@@ -1,0 +1,232 @@
+//! Writes a volume's files so that a reader sees the old ones or the new ones, never a mixture.
+//!
+//! Follows Kubernetes' `AtomicWriter`: the files lie in a directory of their own, `..data` is a
+//! link to it that is exchanged by one rename, and each name in the volume is a link through
+//! `..data`. After a crash at any point the next write puts everything right.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use super::ownership;
+
+const DATA: &str = "..data";
+const NEW_DATA: &str = "..data_tmp";
+
+/// One file of a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct File {
+    /// Its bytes.
+    pub content: Vec<u8>,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// Makes a volume hold exactly these files, given to a group where there is one.
+pub(super) fn write(
+    volume: &Path,
+    files: &BTreeMap<String, File>,
+    group: Option<u32>,
+) -> io::Result<()> {
+    if let Some(path) = files.keys().find(|path| !is_inside(path)) {
+        return Err(io::Error::other(format!(
+            "the path {path} leads out of the volume"
+        )));
+    }
+    let current = fs::read_link(volume.join(DATA)).ok();
+    let unchanged = current
+        .as_ref()
+        .is_some_and(|name| holds(&volume.join(name), files));
+    if !unchanged {
+        let name = next_name(volume, current.as_deref());
+        let directory = volume.join(&name);
+        fill(&directory, files)?;
+        if let Some(group) = group {
+            ownership::give(&directory, group, ownership::Access::Read)?;
+        }
+        let link = volume.join(NEW_DATA);
+        remove(&link)?;
+        symlink(&name, &link)?;
+        fs::rename(&link, volume.join(DATA))?;
+    }
+    link_names(volume, files)?;
+    remove_stale(volume, files)
+}
+
+/// A name for the new directory that is not in use; times are not needed to tell two apart.
+fn next_name(volume: &Path, current: Option<&Path>) -> PathBuf {
+    let number = current
+        .and_then(|name| name.to_str()?.strip_prefix("..")?.parse::<u64>().ok())
+        .unwrap_or(0);
+    (number + 1..)
+        .map(|n| PathBuf::from(format!("..{n:010}")))
+        .find(|name| remove(&volume.join(name)).is_ok())
+        .unwrap_or_else(|| PathBuf::from("..0"))
+}
+
+fn fill(directory: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
+    make(directory)?;
+    for (path, file) in files {
+        let path = directory.join(path);
+        if let Some(parent) = path.parent() {
+            make(parent)?;
+        }
+        let mut opened = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
+        opened.write_all(&file.content)?;
+        opened.set_permissions(Permissions::from_mode(file.mode))?;
+    }
+    Ok(())
+}
+
+fn make(directory: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)
+}
+
+/// Whether a directory holds exactly these files. Modes count as far as fsGroup does not change
+/// them: a file that grants less than asked was asked for otherwise.
+fn holds(directory: &Path, files: &BTreeMap<String, File>) -> bool {
+    let mut found = BTreeSet::new();
+    if list(directory, Path::new(""), &mut found).is_err() || found.len() != files.len() {
+        return false;
+    }
+    files.iter().all(|(path, file)| {
+        let at = directory.join(path);
+        let mode = at.metadata().map_or(0, |m| m.permissions().mode() & 0o777);
+        found.contains(Path::new(path))
+            && (mode == file.mode & 0o777 || mode == (file.mode | 0o440) & 0o777)
+            && fs::read(&at).is_ok_and(|content| content == file.content)
+    })
+}
+
+/// Every file below a directory, by its path in it.
+fn list(directory: &Path, inside: &Path, found: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = inside.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), &path, found)?;
+        } else {
+            found.insert(path);
+        }
+    }
+    Ok(())
+}
+
+/// Makes the links by which the files are found: one for each first name.
+fn link_names(volume: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
+    for name in first_names(files) {
+        let link = volume.join(&name);
+        let target = Path::new(DATA).join(&name);
+        if fs::read_link(&link).is_ok_and(|have| have == target) {
+            continue;
+        }
+        remove(&link)?;
+        symlink(target, link)?;
+    }
+    Ok(())
+}
+
+/// Removes what is neither a name of the files nor their directory.
+fn remove_stale(volume: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
+    let names = first_names(files);
+    let current = fs::read_link(volume.join(DATA))?;
+    for entry in fs::read_dir(volume)? {
+        let name = PathBuf::from(entry?.file_name());
+        if name != Path::new(DATA) && name != current && !names.contains(&name) {
+            remove(&volume.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn first_names(files: &BTreeMap<String, File>) -> BTreeSet<PathBuf> {
+    files
+        .keys()
+        .filter_map(|path| Path::new(path).components().next())
+        .map(|name| PathBuf::from(name.as_os_str()))
+        .collect()
+}
+
+/// Removes a file, link or whole directory; what is not there is fine.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match path.symlink_metadata() {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(e) => Err(e),
+    };
+    match removed {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Whether a path stays in the volume and does not take the writer's own names.
+fn is_inside(path: &str) -> bool {
+    let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    !path.is_empty() && !path.starts_with("..") && Path::new(path).components().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(list: &[(&str, &str)]) -> BTreeMap<String, File> {
+        let file = |text: &str| File {
+            content: text.as_bytes().to_vec(),
+            mode: 0o640,
+        };
+        list.iter()
+            .map(|(path, text)| ((*path).to_owned(), file(text)))
+            .collect()
+    }
+
+    #[test]
+    fn content_is_exchanged_as_a_whole() {
+        let root = tempfile::tempdir().expect("a directory");
+        let root = root.path();
+        write(root, &files(&[("a", "1"), ("sub/dir/b", "2")]), None).expect("written");
+        let first = fs::read_link(root.join(DATA)).expect("a link");
+        assert_eq!(fs::read_to_string(root.join("sub/dir/b")).expect("b"), "2");
+        write(root, &files(&[("a", "1"), ("sub/dir/b", "2")]), None).expect("written");
+        assert_eq!(fs::read_link(root.join(DATA)).expect("a link"), first);
+
+        write(root, &files(&[("a", "3"), ("c", "4")]), None).expect("written");
+        assert_ne!(fs::read_link(root.join(DATA)).expect("a link"), first);
+        assert_eq!(fs::read_to_string(root.join("a")).expect("a"), "3");
+        let mut names: Vec<_> = fs::read_dir(root)
+            .expect("a directory")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names.len(), 4, "{names:?}");
+        assert!(!root.join("sub").exists());
+    }
+
+    #[test]
+    fn a_write_after_a_crash_puts_things_right() {
+        let root = tempfile::tempdir().expect("a directory");
+        let root = root.path();
+        write(root, &files(&[("a", "1")]), None).expect("written");
+        fs::create_dir(root.join("..0000000002")).expect("half a write");
+        symlink("..0000000002", root.join(NEW_DATA)).expect("a link");
+        write(root, &files(&[("a", "2")]), None).expect("written");
+        assert_eq!(fs::read_to_string(root.join("a")).expect("a"), "2");
+        assert!(!root.join(NEW_DATA).exists());
+    }
+
+    #[test]
+    fn paths_out_of_the_volume_are_refused() {
+        let root = tempfile::tempdir().expect("a directory");
+        for path in ["../x", "a/../../x", "/x", "..data"] {
+            assert!(write(root.path(), &files(&[(path, "")]), None).is_err());
+        }
+    }
+}

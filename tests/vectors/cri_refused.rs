@@ -1,0 +1,145 @@
+//! Cases in which kubelet made no request: refused, or held before the runtime.
+
+use std::path::Path;
+
+use serde_json::Value;
+use setlet::api::ContainerName;
+use setlet::model::DesiredPod;
+use setlet::runtime::files;
+use setlet::runtime::translate::{ContainerInput, container, sandbox};
+use setlet::volume;
+
+use crate::cri_case::{Case, image, volumes};
+use crate::cri_rules;
+
+/// Judges a case for which not even a sandbox was asked for; none where one was.
+pub fn before_the_runtime(case: &Case<'_>) -> Option<Result<(), String>> {
+    if !case.requests("RunPodSandbox").is_empty() {
+        return None;
+    }
+    let errors = said(case);
+    // Only static pods have no service account.
+    let of_static_pods = errors.contains("when serviceAccountName is not set");
+    Some(if errors.contains("invalid pod: ") && !of_static_pods {
+        match cri_rules::admitted(&case.case["pod"]) {
+            Ok(_) => Err(format!("admitted, though kubelet says {errors}")),
+            Err(_) => Ok(()),
+        }
+    } else if errors.contains("MountVolume.SetUp failed") {
+        volumes_refused(case, &errors)
+    } else {
+        sandbox_refused(case, &errors)
+    })
+}
+
+/// Judges a case with a sandbox and no container.
+pub fn of_containers(case: &Case<'_>, pod: &DesiredPod) -> Result<(), String> {
+    let errors = said(case);
+    if !errors.contains("CreateContainerConfigError") {
+        // Its image cannot be had, or its sandbox: no matter of translation.
+        return Ok(());
+    }
+    case.with_directory(Some(pod), |case, pod, root| {
+        let host = case.host(root);
+        let manifest = &case.case["pod"]["spec"]["containers"][0];
+        let name = ContainerName::new(manifest["name"].as_str().unwrap_or_default());
+        let request = serde_json::json!({"image": {
+            "image": "<IMAGE_REF>", "user_specified_image": manifest["image"]}});
+        let image = image(&request);
+        let (volumes, ips) = (volumes(&pod), case.ips());
+        let input = ContainerInput {
+            container: &name,
+            attempt: 0,
+            backoff_level: 0,
+            image: &image,
+            volumes: &volumes,
+            ips: &ips,
+        };
+        let host = setlet::runtime::translate::Host {
+            pod_logs: root.join("logs"),
+            ..host
+        };
+        let have = files::prepare_pod(&pod, &host)
+            .and_then(|_| files::prepare_container(&pod, &input, &host))
+            .and_then(|files| container(&pod, &input, &files, &host));
+        match have {
+            Ok(_) => Err(format!("translated, though kubelet says {errors}")),
+            Err(reason) => agree(&errors, &reason.message),
+        }
+    })
+}
+
+/// The sandbox must be refused with kubelet's words.
+fn sandbox_refused(case: &Case<'_>, errors: &str) -> Result<(), String> {
+    let pod = case.pod()?;
+    let host = case.host(Path::new("<ROOT_DIR>"));
+    let files = case.pod_files(&pod);
+    match sandbox(&pod, 0, &files, &host) {
+        // Kubelet's limits without an API server.
+        Ok(_) if errors.contains("static pods may not") => Ok(()),
+        Ok(_) if errors.contains("when serviceAccountName is not set") => Ok(()),
+        Ok(_)
+            if case.case["notes"]
+                .as_str()
+                .unwrap_or_default()
+                .contains("crashes") =>
+        {
+            Ok(())
+        }
+        Ok(_) => Err(format!("translated, though kubelet says {errors}")),
+        // Kubelet looks for pods to end in favour of a static pod, and says so.
+        Err(reason) if errors.contains("no set of running pods found") => {
+            match reason.word.strip_prefix("OutOf") {
+                Some(what) if errors.contains(&format!("(res: {what}, ")) => Ok(()),
+                _ => agree(errors, &reason.message),
+            }
+        }
+        Err(reason) => agree(errors, &reason.message),
+    }
+}
+
+/// The volumes must be refused with kubelet's words.
+fn volumes_refused(case: &Case<'_>, errors: &str) -> Result<(), String> {
+    if errors.contains("kube client is not configured") {
+        // Kubelet's limit without an API server: such volumes are made here.
+        return case.pod().map(|_| ());
+    }
+    case.with_directory(None, |case, pod, root| {
+        let host = case.host(root);
+        match volume::prepare(&pod, &root.join("pods"), &host.node) {
+            Ok(_) => Err(format!("prepared, though kubelet says {errors}")),
+            Err(error) => {
+                let message = error.to_string();
+                let message = message.replace(&*root.join("host").to_string_lossy(), "<HOST_DIR>");
+                agree(errors, &message)
+            }
+        }
+    })
+}
+
+/// Everything kubelet said about the pod.
+fn said(case: &Case<'_>) -> String {
+    let errors = case.case["agent_errors"].as_array().into_iter().flatten();
+    let mut said: Vec<&str> = errors.filter_map(Value::as_str).collect();
+    let status = &case.case["status_before_removal"];
+    said.extend(status["message"].as_str());
+    said.join("\n")
+}
+
+/// Whether a message of ours holds what kubelet said: its part after kubelet's own preface, as
+/// ours may go on with the cause.
+fn agree(errors: &str, message: &str) -> Result<(), String> {
+    // The C library and Go write the system's errors in different case.
+    let (errors, message) = (&errors.to_lowercase(), &message.to_lowercase());
+    let core = message.split(" : ").last().unwrap_or(message);
+    let agrees = errors.contains(core)
+        || errors.lines().any(|line| {
+            let tail = line.rsplit("error: ").next().unwrap_or(line);
+            let tail = tail.rsplit(" : ").next().unwrap_or(tail);
+            !tail.is_empty() && message.contains(tail)
+        });
+    match agrees {
+        true => Ok(()),
+        false => Err(format!("want {errors}\nhave {message}")),
+    }
+}
