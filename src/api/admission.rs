@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value;
 
+use super::decode::Dialect;
 use super::decode::tree::{Shape, Tree};
 use super::error::{Cause, FieldError, Refusal, Rejected};
 use super::names::{Kind, ObjectKey, ObjectRef};
@@ -116,12 +117,17 @@ pub(super) fn admit_tree(
         Kind::ConfigMap => &schema::CONFIG_MAP,
         Kind::Secret => &schema::SECRET,
     };
-    let decoded = decode::decode(tree, table);
+    let json = ownership == Ownership::Kept || origin.file.ends_with(".json");
+    let dialect = if json { Dialect::Json } else { Dialect::Yaml };
+    let decoded = decode::decode(tree, table, dialect);
     if !decoded.decode.is_empty() {
         return Err(refuse(Refusal::Decode, decoded.decode));
     }
     if !decoded.strict.is_empty() {
         return Err(refuse(Refusal::Strict, decoded.strict));
+    }
+    if let Some(error) = template_generation(tree).filter(|_| kind == Kind::DaemonSet) {
+        return Err(refuse(Refusal::Decode, vec![error]));
     }
     let mut value = decoded.value;
     defaults::apply(kind, &mut value, ownership);
@@ -191,6 +197,20 @@ fn identify(tree: &Tree) -> Result<Kind, FieldError> {
         cause,
         format!("{what}; {kind} needs apiVersion: {wanted}"),
     ))
+}
+
+/// What is wrong with the annotation in which a server counts the template's changes.
+fn template_generation(tree: &Tree) -> Option<FieldError> {
+    const NAME: &str = "deprecated.daemonset.template.generation";
+    let text = tree
+        .get("metadata")?
+        .get("annotations")?
+        .get(NAME)?
+        .text()?;
+    let message = format!("{text:?} must be a whole number; better, remove the annotation");
+    let field = format!("metadata.annotations[{NAME}]");
+    let wrong = text.parse::<i64>().is_err();
+    wrong.then(|| FieldError::new(field, Cause::TypeInvalid, message))
 }
 
 /// Kind, namespace and name as far as they can be read.
