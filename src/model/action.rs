@@ -63,7 +63,7 @@ pub enum Action {
         /// Crashes in a row that led here, for the back-off of the next exit.
         backoff_level: u32,
         /// The image made sure of.
-        image: ImageState,
+        image: Box<ImageState>,
         /// Host paths of the pod's volumes.
         volumes: Arc<VolumePaths>,
     },

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodSpec, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{ObjectKey, PodKey, Revision};
+use crate::model::Reason;
 
 /// How far a pod is to be brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +48,28 @@ pub struct References {
     pub secrets: BTreeMap<String, Arc<Secret>>,
 }
 
+/// The waits between restarts of a container that keeps ending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackOff {
+    /// The wait before the second restart; the first comes at once. Doubles with every further one.
+    pub initial: Duration,
+    /// The longest wait.
+    pub max: Duration,
+    /// A container that ran this long starts over with the first wait.
+    pub reset: Duration,
+}
+
+impl Default for BackOff {
+    /// kubelet's: 10 s doubling to 5 min, forgotten after 10 min.
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_secs(10),
+            max: Duration::from_secs(300),
+            reset: Duration::from_secs(600),
+        }
+    }
+}
+
 /// One pod as it should be: what a worker is given.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DesiredPod {
@@ -57,7 +81,9 @@ pub struct DesiredPod {
     pub references: Arc<References>,
     /// Reasons for which nothing of it may be started now (for example fields that cannot be
     /// honoured); empty for a pod that may run.
-    pub held: Vec<crate::model::Reason>,
+    pub held: Vec<Reason>,
+    /// The back-off of its containers.
+    pub back_off: BackOff,
 }
 
 impl DesiredPod {
@@ -115,6 +141,7 @@ impl DesiredPod {
             goal: Goal::Run,
             references: Arc::new(references),
             held: Vec::new(),
+            back_off: BackOff::default(),
         }
     }
 }

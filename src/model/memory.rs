@@ -2,23 +2,28 @@
 //! of, volumes it prepared, failures and when they happened. Losing it costs repeated checks, never
 //! a restart of a running container.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{Reason, References};
+use crate::model::{Reason, References, SandboxId};
 
 /// The memory of one pod's worker.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PodMemory {
     /// Image state by image reference as the pod writes it.
     pub images: BTreeMap<String, ImageState>,
+    /// The newest failure of each image's pulls since one succeeded, by image reference.
+    pub pulls_failed: BTreeMap<String, Failure>,
     /// The pod's volumes on the host.
     pub volumes: VolumeState,
     /// Failures of making the sandbox since the last success.
     pub sandbox: Option<Failure>,
+    /// Sandboxes that were stopped in this life of the worker: a dead one looks the same before and
+    /// after, but its network is released only by a stop.
+    pub stopped: BTreeSet<SandboxId>,
     /// By container name: failures of creating or starting it.
     pub containers: BTreeMap<String, ContainerMemory>,
     /// Failure of ending or cleaning up.

@@ -17,7 +17,7 @@ mod verdict;
 
 pub use action::{Action, Outcome, PodPlan, StopTarget};
 pub use amount::Amount;
-pub use desired::{DesiredPod, Goal, PodRecord, References};
+pub use desired::{BackOff, DesiredPod, Goal, PodRecord, References};
 pub use memory::{
     ContainerMemory, Failure, ImageState, PodMemory, PullProgress, VolumePaths, VolumeState,
 };

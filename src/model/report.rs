@@ -25,7 +25,7 @@ pub struct PodReport {
 }
 
 /// What is decided for one DaemonSet.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetReport {
     /// Whether it runs here.
     pub verdict: Verdict,
@@ -40,12 +40,15 @@ pub struct SetReport {
 /// The whole view: what the server answers from.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NodeView {
+    /// Grows with every publication, also over restarts (it begins at the clock's milliseconds): the
+    /// `resourceVersion` of lists.
+    pub version: u64,
     /// The node.
     pub node: Arc<NodeFacts>,
     /// What the sources want.
     pub snapshot: Arc<Snapshot>,
     /// By set: what was decided.
-    pub sets: BTreeMap<ObjectKey, SetReport>,
+    pub sets: BTreeMap<ObjectKey, Arc<SetReport>>,
     /// By uid: the pods' newest reports.
     pub pods: BTreeMap<Uid, PodReport>,
     /// Why the runtime cannot be reached, where it cannot.

@@ -1,5 +1,207 @@
-//! The only module that knows CRI: what a pod is in the runtime's words, and the files it gets.
+//! The container runtime: the only room that knows CRI.
+//!
+//! Reads back what runs ([`Cri::observe`], [`Cri::list`]), carries out one action at a time
+//! ([`Cri::execute`]), says when to look again ([`watch_events`]) and reads logs ([`log`]). Decides
+//! nothing about what should run, starts no task of its own, and touches only what carries the
+//! agent's own node label. Follows kubelet's kuberuntime (pkg/kubelet/kuberuntime) and CRI v1.
 
+mod cache;
 pub mod cgroup;
+mod client;
+mod containerd;
+mod error;
+mod events;
+mod execute;
 pub mod files;
+mod image;
+mod links;
+pub mod log;
+mod observe;
 pub mod translate;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+pub use client::RuntimeFacts;
+pub use error::{Error, Retry};
+pub use events::{Hint, watch_events};
+pub use image::{PullRequests, run_puller};
+
+use crate::api::Uid;
+use crate::model::{Action, ContainerId, ObservedPod, Outcome};
+
+/// What a worker needs of the runtime. The real one is [`Runtime`]; a stand-in applies actions to a
+/// value in memory.
+#[expect(
+    async_fn_in_trait,
+    reason = "the agent is one thread: its tasks need not be Send"
+)]
+pub trait Cri {
+    /// Everything the runtime has under one pod uid; `None` when there is nothing.
+    ///
+    /// # Errors
+    /// When the runtime cannot be asked: then nothing is known, not even that the pod is gone.
+    async fn observe(&self, uid: &Uid) -> Result<Option<ObservedPod>, Error>;
+
+    /// Every pod of this agent, in order of uids. Cheap, and good for which pods there are and in
+    /// which states their sandboxes and containers are: start times, exit codes, messages and
+    /// addresses that no observation has read yet are left at creation time, 0 and empty.
+    ///
+    /// # Errors
+    /// When the runtime cannot be asked.
+    async fn list(&self) -> Result<Vec<ObservedPod>, Error>;
+
+    /// Carries out one action. What the runtime refuses is an [`Outcome::Failed`] with the reason
+    /// to show; repeating an action that was already done, or cut short, is harmless.
+    ///
+    /// # Errors
+    /// When the runtime could not be reached or went away meanwhile, so that only an observation
+    /// tells what was done; and [`Error::NotRuntime`] for the volume room's actions.
+    async fn execute(&self, action: &Action) -> Result<Outcome, Error>;
+
+    /// Takes back the pod's wishes for image pulls, but for these images: to be called when a pod's
+    /// images change or it is no longer wanted. A pull nobody else wants is ended.
+    async fn release_images(&self, uid: &Uid, keep: BTreeSet<String>);
+}
+
+/// What the runtime's handle is made of.
+pub struct Options {
+    /// `containerRuntimeEndpoint`, for example `unix:///run/containerd/containerd.sock`.
+    pub endpoint: String,
+    /// The node whose pods these are: the value of the label `setlet.dev/node`.
+    pub node: String,
+    /// Where the links to logs are made, `/var/log/containers` by default.
+    pub container_logs: PathBuf,
+    /// What pods are translated with.
+    pub host: translate::Host,
+    /// Says what time it is.
+    pub clock: fn() -> Timestamp,
+}
+
+/// A handle on the runtime; clones are cheap and share the connection and what was learnt.
+#[derive(Clone)]
+pub struct Runtime {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: client::Client,
+    node: String,
+    container_logs: PathBuf,
+    host: watch::Sender<Arc<translate::Host>>,
+    clock: fn() -> Timestamp,
+    cache: cache::Cache,
+    pulls: image::PullSender,
+}
+
+impl Runtime {
+    /// Makes the handle, without connecting, and what [`run_puller`] is to be started with. To be
+    /// called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Endpoint`] when the endpoint is not a unix socket's.
+    pub fn new(options: Options) -> Result<(Self, PullRequests), Error> {
+        let (pulls, requests) = image::PullSender::new();
+        let inner = Inner {
+            client: client::Client::new(&options.endpoint)?,
+            node: options.node,
+            container_logs: options.container_logs,
+            host: watch::Sender::new(Arc::new(options.host)),
+            clock: options.clock,
+            cache: cache::Cache::default(),
+            pulls,
+        };
+        let inner = Arc::new(inner);
+        Ok((Self { inner }, requests))
+    }
+
+    /// Asks the runtime who it is and what it can do. To be asked after each [`Hint::All`]: another
+    /// version may have taken over.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn handshake(&self) -> Result<RuntimeFacts, Error> {
+        self.inner.client.handshake().await
+    }
+
+    /// What pods are translated with now.
+    #[must_use]
+    pub fn host(&self) -> Arc<translate::Host> {
+        self.inner.host.borrow().clone()
+    }
+
+    /// Translates with other facts from now on.
+    pub fn set_host(&self, host: translate::Host) {
+        self.inner.host.send_replace(Arc::new(host));
+    }
+
+    /// Runs a command in a container and returns its exit status and what it printed, standard
+    /// output first. A timeout of zero is none.
+    ///
+    /// # Errors
+    /// When the command could not be run; with the code `DeadlineExceeded` when it took too long.
+    pub async fn exec_sync(
+        &self,
+        container: &ContainerId,
+        command: Vec<String>,
+        timeout: Duration,
+    ) -> Result<(i32, Vec<u8>), Error> {
+        let client = &self.inner.client;
+        let answer = client.exec_sync(container, command, timeout).await?;
+        let mut output = answer.stdout;
+        output.extend(answer.stderr);
+        Ok((answer.exit_code, output))
+    }
+
+    /// The log file of a container.
+    ///
+    /// # Errors
+    /// When the runtime cannot be asked, or has no such container.
+    pub async fn log_path(&self, container: &ContainerId) -> Result<Option<PathBuf>, Error> {
+        let details = self.any_details(container).await?;
+        Ok(details.log_path)
+    }
+}
+
+impl Cri for Runtime {
+    async fn observe(&self, uid: &Uid) -> Result<Option<ObservedPod>, Error> {
+        self.observe_pod(uid).await
+    }
+
+    async fn list(&self) -> Result<Vec<ObservedPod>, Error> {
+        self.list_pods().await
+    }
+
+    async fn execute(&self, action: &Action) -> Result<Outcome, Error> {
+        self.execute_action(action).await
+    }
+
+    async fn release_images(&self, uid: &Uid, keep: BTreeSet<String>) {
+        self.inner.pulls.release(uid, keep).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_send<T: Send>(_: &T) {}
+
+    /// The server's requests may be handled by any thread; only compiling it matters.
+    #[test]
+    fn the_real_runtimes_futures_are_send() {
+        let _ = |runtime: &Runtime, action: &Action, uid: &Uid, id: &ContainerId| {
+            is_send(&runtime.execute(action));
+            is_send(&runtime.observe(uid));
+            is_send(&runtime.list());
+            is_send(&runtime.log_path(id));
+            is_send(&runtime.exec_sync(id, Vec::new(), Duration::ZERO));
+            is_send(&log::read(PathBuf::new(), log::Options::default()));
+        };
+    }
+}

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use setlet::api::{ContainerName, ObjectKey, PodKey, Revision, Uid};
 use setlet::cri::CgroupDriver;
 use setlet::model::{
-    Amount, DesiredPod, Goal, ImageState, NodeFacts, PodRecord, References, VolumePaths,
+    Amount, BackOff, DesiredPod, Goal, ImageState, NodeFacts, PodRecord, References, VolumePaths,
 };
 use setlet::runtime::files::{ContainerFiles, PodFiles};
 use setlet::runtime::translate::dns::ResolvConf;
@@ -65,6 +65,7 @@ impl Case<'_> {
             goal: Goal::Run,
             references: Arc::new(References::default()),
             held: Vec::new(),
+            back_off: BackOff::default(),
         })
     }
 

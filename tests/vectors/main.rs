@@ -14,6 +14,7 @@ mod cri_files;
 mod cri_refused;
 mod cri_rules;
 mod daemonset_api;
+mod eligibility;
 mod protobuf;
 mod revisions;
 mod upstream;
@@ -24,10 +25,11 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 /// A part of the data with its runner: add yours here.
-const SUITES: [fn(&Path, &mut Report); 5] = [
+const SUITES: [fn(&Path, &mut Report); 6] = [
     cri::run,
     cri_files::run,
     daemonset_api::run,
+    eligibility::run,
     revisions::run,
     upstream::run,
 ];

@@ -1,0 +1,54 @@
+# What one does with this tree; `make help` lists it. For Debian 12 and 13, as root.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo build test test-containerd lint bench deny setup clean
+
+CARGO ?= cargo
+# The suites of Debian whose containerd the node suite also runs on: 1.7 and 2.x.
+SUITES ?= trixie sid
+# Words after `--` of the test binaries, such as the name of a trial.
+ARGS ?=
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: ## the examples on a containerd of their own, until Ctrl-C
+	@tests/node/setup.sh demo
+	@examples/demo.sh
+
+build: ## target/release/setlet
+	$(CARGO) build --release --locked
+
+test: setup lint ## format, clippy, unit tests, vectors, architecture, the agent on containerd
+	$(CARGO) test --locked --tests --no-fail-fast -- $(ARGS)
+
+test-containerd: setup ## the node suite on other versions of containerd
+	@status=0; for suite in $(SUITES); do \
+	    tests/node/fetch-containerd.sh $$suite && \
+	    SETLET_TEST_CONTAINERD=target/containerd/$$suite \
+	        $(CARGO) test --locked --test node -- $(ARGS) || status=1; \
+	done; exit $$status
+
+lint: setup ## format and clippy; a warning is an error
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+bench: setup ## side by side with the raw CRI calls, as ratios
+	$(CARGO) bench --locked
+
+# Not part of `test`: where cargo-deny is not installed, building it takes long. The
+# advisory database is asked only where it can be reached.
+deny: ## licences, sources, duplicates and, where reachable, advisories of all dependencies
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --all-features check bans licenses sources
+	@if $(CARGO) deny fetch db; then $(CARGO) deny check advisories; \
+	else echo "advisories: the database cannot be reached, not checked"; fi
+
+setup: ## what the tests need, from Debian's packages
+	@tests/node/setup.sh test
+
+clean: ## what was built, and what killed runs left
+	-tests/node/private-containerd.sh sweep
+	$(CARGO) clean

@@ -1,0 +1,473 @@
+//! From sets to desired pods: wakes when a source, the node, the runtime's inventory or a worker
+//! says something new, decides again for the sets concerned, and gives each pod's worker its wish.
+//!
+//! What it decides is on disk before any worker hears of it. It touches neither runtime nor network
+//! itself, and ends nothing on the word of a snapshot that is not synced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::ledger::{Ledger, Slot};
+use super::pods;
+use crate::api::daemonset::DaemonSet;
+use crate::api::{ObjectKey, Uid};
+use crate::eligibility;
+use crate::model::{
+    BackOff, DesiredPod, Goal, NodeFacts, NodeView, ObservedPod, PodRecord, PodReport, Reason,
+    References, SetReport, Snapshot, SourceCondition,
+};
+use crate::plan::backoff;
+use crate::plan::references::resolve;
+use crate::plan::rollout::{self, Replace, Rollout};
+use crate::store::Store;
+
+/// How long to wait before a decision that could not be written down is tried again.
+const STORE_RETRY: Duration = Duration::from_secs(5);
+
+/// What the runtime has of the agent's pods, by uid; `None` until it was listed once.
+pub type Inventory = Option<Arc<BTreeMap<Uid, ObservedPod>>>;
+
+/// What the coordinator listens to.
+pub struct Inputs {
+    /// What the sources want.
+    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// The node.
+    pub node: watch::Receiver<Arc<NodeFacts>>,
+    /// The node's crash-loop back-off, from the configuration.
+    pub back_off: watch::Receiver<BackOff>,
+    /// What the runtime has, and why it cannot be asked.
+    pub inventory: watch::Receiver<(Inventory, Option<Reason>)>,
+    /// The workers' reports.
+    pub reports: mpsc::Receiver<PodReport>,
+    /// Ends the coordinator.
+    pub cancel: CancellationToken,
+}
+
+/// Starts a worker for a mailbox.
+pub type StartWorker = Box<dyn FnMut(watch::Receiver<Arc<DesiredPod>>)>;
+
+/// The coordinator's state.
+pub struct Coordinator {
+    store: Arc<Store>,
+    start_worker: StartWorker,
+    clock: fn() -> Timestamp,
+    view: watch::Sender<Arc<NodeView>>,
+    ledger: Ledger,
+    snapshot: Arc<Snapshot>,
+    node: Arc<NodeFacts>,
+    back_off: BackOff,
+    inventory: Inventory,
+    reports: BTreeMap<ObjectKey, Arc<SetReport>>,
+    /// Pods that ended and that an older list of the runtime may still name.
+    gone: BTreeSet<Uid>,
+    /// Sets to decide again.
+    dirty: BTreeSet<ObjectKey>,
+    /// A decision could not be written down.
+    store_failed: bool,
+}
+
+impl Coordinator {
+    /// Takes up the records an earlier life of the agent left.
+    #[must_use]
+    pub fn new(
+        store: Arc<Store>,
+        records: Vec<PodRecord>,
+        start_worker: StartWorker,
+        view: watch::Sender<Arc<NodeView>>,
+        clock: fn() -> Timestamp,
+    ) -> Self {
+        let mut ledger = Ledger::default();
+        for record in records {
+            ledger.add(Slot::new(Arc::new(record), false));
+        }
+        Self {
+            store,
+            start_worker,
+            clock,
+            view,
+            ledger,
+            snapshot: Arc::default(),
+            node: Arc::default(),
+            back_off: BackOff::default(),
+            inventory: None,
+            reports: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            store_failed: false,
+        }
+    }
+
+    /// Runs until cancelled. `beat` is called after every completed pass, and a pass is made at
+    /// least every `beat_every` where that is given.
+    pub async fn run(mut self, mut inputs: Inputs, beat_every: Option<Duration>, beat: impl Fn()) {
+        self.take_facts(&mut inputs);
+        loop {
+            self.pass();
+            beat();
+            let tick = self.tick(beat_every);
+            tokio::select! {
+                () = inputs.cancel.cancelled() => return,
+                Ok(()) = inputs.snapshot.changed() => self.take_facts(&mut inputs),
+                Ok(()) = inputs.node.changed() => self.take_facts(&mut inputs),
+                Ok(()) = inputs.back_off.changed() => self.take_facts(&mut inputs),
+                Ok(()) = inputs.inventory.changed() => self.take_inventory(&mut inputs),
+                Some(report) = inputs.reports.recv() => {
+                    self.take_report(report);
+                    while let Ok(report) = inputs.reports.try_recv() {
+                        self.take_report(report);
+                    }
+                }
+                () = tick => {}
+            }
+        }
+    }
+
+    /// The next pass that nothing asks for: to beat, or to try again what could not be written.
+    fn tick(&self, beat_every: Option<Duration>) -> impl Future<Output = ()> + use<> {
+        let retry = self.store_failed.then_some(STORE_RETRY);
+        let period = retry.into_iter().chain(beat_every).min();
+        async move {
+            match period {
+                Some(period) => tokio::time::sleep(period).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Takes newer facts; every set is decided again.
+    fn take_facts(&mut self, inputs: &mut Inputs) {
+        self.snapshot = Arc::clone(&inputs.snapshot.borrow_and_update());
+        self.node = Arc::clone(&inputs.node.borrow_and_update());
+        self.back_off = *inputs.back_off.borrow_and_update();
+        self.take_inventory(inputs);
+        self.dirty.extend(self.snapshot.sets.keys().cloned());
+        self.dirty.extend(self.ledger.sets().cloned());
+        self.reports
+            .retain(|key, _| self.snapshot.sets.contains_key(key));
+    }
+
+    /// Takes a newer list of what the runtime has; only sets with pods can be concerned.
+    fn take_inventory(&mut self, inputs: &mut Inputs) {
+        let (inventory, trouble) = inputs.inventory.borrow_and_update().clone();
+        let first = self.inventory.is_none() && inventory.is_some();
+        self.view.send_if_modified(|view| {
+            let changed = view.runtime != trouble;
+            if changed {
+                let view = Arc::make_mut(view);
+                view.runtime = trouble;
+                view.version += 1;
+            }
+            changed
+        });
+        let Some(listed) = &inventory else { return };
+        self.gone.retain(|uid| listed.contains_key(uid));
+        for slot in self.ledger.all_mut() {
+            slot.seen |= listed.contains_key(&slot.record.key.uid);
+        }
+        let strangers = listed
+            .values()
+            .filter(|pod| self.ledger.get(&pod.key.uid).is_none());
+        self.dirty.extend(strangers.map(|pod| pod.set.clone()));
+        if first {
+            self.dirty.extend(self.snapshot.sets.keys().cloned());
+            self.dirty.extend(self.ledger.sets().cloned());
+        }
+        self.inventory = inventory;
+    }
+
+    fn take_report(&mut self, report: PodReport) {
+        let uid = report.want.key().uid.clone();
+        let set = report.want.record.set.clone();
+        if report.plan.gone {
+            self.forget(&uid);
+        } else if let Some(slot) = self.ledger.get_mut(&uid) {
+            slot.report = Some(report);
+        }
+        self.dirty.insert(set);
+    }
+
+    /// A pod of which nothing is left.
+    fn forget(&mut self, uid: &Uid) {
+        if let Err(error) = self.store.remove_pod(uid) {
+            warn!(%uid, %error, "the record of an ended pod could not be removed");
+        }
+        if let Some(slot) = self.ledger.remove(uid) {
+            info!(pod = %slot.record.key, "gone");
+        }
+        self.gone.insert(uid.clone());
+    }
+
+    /// Decides for every dirty set and publishes what came of it.
+    fn pass(&mut self) {
+        self.store_failed = false;
+        if self.inventory.is_some() {
+            self.take_in_strangers();
+        }
+        for key in std::mem::take(&mut self.dirty) {
+            self.decide(&key);
+        }
+        self.publish();
+    }
+
+    /// Pods in the runtime that carry this node's name and that no record tells of: the state
+    /// directory was lost, or the agent was killed before it wrote. One that matches its set's
+    /// revision is adopted, any other is ended.
+    fn take_in_strangers(&mut self) {
+        if !self.snapshot.synced {
+            return;
+        }
+        let Some(listed) = self.inventory.clone() else {
+            return;
+        };
+        for found in listed.values() {
+            let uid = &found.key.uid;
+            if self.ledger.get(uid).is_some() || self.gone.contains(uid) {
+                continue;
+            }
+            let now = (self.clock)();
+            let set = self
+                .snapshot
+                .sets
+                .get(&found.set)
+                .map(|(set, _)| Arc::clone(set));
+            let alone = self.ledger.of_set(&found.set).is_empty();
+            let adopted = set
+                .filter(|set| alone && *set.revision() == found.revision)
+                .and_then(|set| pods::adopted_record(&set, &self.node.name, found, now).ok());
+            info!(pod = %found.key, adopted = adopted.is_some(), "found in the runtime without a record");
+            let record = adopted.unwrap_or_else(|| pods::orphan_record(found, now));
+            if self.write(&record) {
+                self.ledger.add(Slot::new(Arc::new(record), true));
+                self.dirty.insert(found.set.clone());
+            }
+        }
+    }
+
+    fn write(&mut self, record: &PodRecord) -> bool {
+        match self.store.put_pod(record) {
+            Ok(()) => true,
+            Err(error) => {
+                warn!(pod = %record.key, %error, "a decision could not be written down; nothing is done");
+                self.store_failed = true;
+                false
+            }
+        }
+    }
+
+    /// Decides for one set.
+    fn decide(&mut self, key: &ObjectKey) {
+        let set = self.snapshot.sets.get(key).map(|(set, _)| Arc::clone(set));
+        let facts = self.ledger.facts(key);
+        let mut reasons = Vec::new();
+        let rollout = match &set {
+            Some(set) => {
+                let rules = eligibility::explain(set, &self.node);
+                let verdict = eligibility::verdict(rules.clone());
+                let rollout = rollout::plan_rollout(&verdict, set.revision(), replace(set), &facts);
+                self.reports.insert(
+                    key.clone(),
+                    Arc::new(SetReport {
+                        verdict,
+                        rules,
+                        pods: Vec::new(),
+                        reasons: Vec::new(),
+                    }),
+                );
+                rollout
+            }
+            None if self.snapshot.synced => rollout::end_all(&facts),
+            None => rollout::leave_all(&facts),
+        };
+        if self.inventory.is_some() {
+            self.apply(key, set.as_deref(), rollout, &mut reasons);
+        }
+        if let Some(report) = self.reports.get_mut(key) {
+            let report = Arc::make_mut(report);
+            report.pods = self.ledger.of_set(key).to_vec();
+            report.reasons = reasons;
+        }
+    }
+
+    fn apply(
+        &mut self,
+        key: &ObjectKey,
+        set: Option<&DaemonSet>,
+        rollout: Rollout,
+        reasons: &mut Vec<Reason>,
+    ) {
+        let held: Vec<Reason> = set.map(held).unwrap_or_default();
+        reasons.extend(held.iter().cloned());
+        let back_off = set.map_or(self.back_off, |set| self.back_off_of(set, reasons));
+        let mut goals = rollout.goals;
+        if rollout.make
+            && let Some(set) = set
+            && let Some(uid) = self.make(set, reasons)
+        {
+            let alone = self.ledger.of_set(key).len() == 1;
+            goals.push((uid, if alone { Goal::Run } else { Goal::Stage }));
+        }
+        for (uid, goal) in goals {
+            self.tell(&uid, goal, &held, back_off);
+        }
+    }
+
+    /// Makes and records a new pod.
+    fn make(&mut self, set: &DaemonSet, reasons: &mut Vec<Reason>) -> Option<Uid> {
+        let record = match pods::new_record(set, &self.node.name, (self.clock)()) {
+            Ok(record) => record,
+            Err(reason) => {
+                reasons.push(reason);
+                return None;
+            }
+        };
+        if !self.write(&record) {
+            reasons.push(Reason::new(
+                "FailedCreate",
+                "the state directory cannot be written",
+            ));
+            return None;
+        }
+        let uid = record.key.uid.clone();
+        info!(pod = %record.key, revision = %record.revision, "made");
+        self.ledger.add(Slot::new(Arc::new(record), false));
+        Some(uid)
+    }
+
+    /// Gives a pod's worker its wish, and starts the worker with the first one.
+    fn tell(&mut self, uid: &Uid, goal: Goal, held: &[Reason], back_off: BackOff) {
+        let now = (self.clock)();
+        let Some(slot) = self.ledger.get(uid) else {
+            return;
+        };
+        if goal == Goal::End && slot.record.ending_since.is_none() {
+            let ending = pods::ending(&slot.record, now);
+            if !self.write(&ending) {
+                return;
+            }
+            if let Some(slot) = self.ledger.get_mut(uid) {
+                slot.record = ending;
+            }
+        }
+        let Some(slot) = self.ledger.get_mut(uid) else {
+            return;
+        };
+        let found = resolve(&slot.record.key.namespace, &slot.refers_to, &self.snapshot);
+        let references = match &slot.mailbox {
+            Some(mailbox) if *mailbox.borrow().references == found => {
+                Arc::clone(&mailbox.borrow().references)
+            }
+            _ if found == References::default() => Arc::default(),
+            _ => Arc::new(found),
+        };
+        let wish = Arc::new(DesiredPod {
+            record: Arc::clone(&slot.record),
+            goal,
+            references,
+            held: if goal == Goal::End {
+                Vec::new()
+            } else {
+                held.to_vec()
+            },
+            back_off,
+        });
+        match &slot.mailbox {
+            Some(mailbox) => {
+                mailbox.send_if_modified(|old| {
+                    let changed = !same(old, &wish);
+                    if changed {
+                        *old = wish;
+                    }
+                    changed
+                });
+            }
+            None => {
+                let (mailbox, worker) = watch::channel(wish);
+                slot.mailbox = Some(mailbox);
+                (self.start_worker)(worker);
+            }
+        }
+    }
+
+    /// The set's own back-off where its annotation gives one.
+    fn back_off_of(&self, set: &DaemonSet, reasons: &mut Vec<Reason>) -> BackOff {
+        let Some(text) = set.annotation(backoff::ANNOTATION) else {
+            return self.back_off;
+        };
+        backoff::from_annotation(text, self.back_off).unwrap_or_else(|why| {
+            let message = format!("metadata.annotations[{}]: {why}", backoff::ANNOTATION);
+            reasons.push(Reason::new("InvalidAnnotation", message));
+            self.back_off
+        })
+    }
+
+    /// Publishes the view, where it changed.
+    fn publish(&mut self) {
+        let ready = self.inventory.is_some() && self.snapshot.synced;
+        let pods: BTreeMap<Uid, PodReport> = self
+            .ledger
+            .reports()
+            .map(|(uid, report)| (uid.clone(), report.clone()))
+            .collect();
+        self.view.send_if_modified(|view| {
+            let ready = view.ready || ready;
+            let changed = !Arc::ptr_eq(&view.node, &self.node)
+                || !Arc::ptr_eq(&view.snapshot, &self.snapshot)
+                || view.ready != ready
+                || view.sets != self.reports
+                || view.pods != pods;
+            if changed {
+                let view = Arc::make_mut(view);
+                view.node = Arc::clone(&self.node);
+                view.snapshot = Arc::clone(&self.snapshot);
+                view.sets.clone_from(&self.reports);
+                view.pods = pods;
+                view.ready = ready;
+                view.version += 1;
+            }
+            changed
+        });
+    }
+}
+
+/// Whether two wishes are the same to a worker; the record's identity stands for its content.
+fn same(old: &DesiredPod, new: &DesiredPod) -> bool {
+    Arc::ptr_eq(&old.record, &new.record)
+        && old.goal == new.goal
+        && old.references == new.references
+        && old.held == new.held
+        && old.back_off == new.back_off
+}
+
+/// Why nothing of a set may be started: fields that are accepted but cannot be honoured here.
+fn held(set: &DaemonSet) -> Vec<Reason> {
+    let reason = |error: crate::api::FieldError| {
+        Reason::new("Unsupported", format!("{}: {}", error.field, error.message))
+    };
+    set.unsupported().into_iter().map(reason).collect()
+}
+
+fn replace(set: &DaemonSet) -> Replace {
+    let strategy = set
+        .spec()
+        .update_strategy
+        .as_ref()
+        .and_then(|strategy| strategy.type_.as_deref());
+    if strategy == Some("OnDelete") {
+        Replace::OnDelete
+    } else {
+        Replace::WhenStaged
+    }
+}
+
+/// Whether the sources could be looked at, in order or not: when the agent has nothing left to wait
+/// for before it calls itself started.
+#[must_use]
+pub fn is_settled(view: &NodeView) -> bool {
+    view.ready || matches!(view.snapshot.condition, SourceCondition::Unreadable(_))
+}

@@ -1,0 +1,64 @@
+//! What carries out a worker's actions: the runtime, and the volume room for what lies on the host.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::api::Uid;
+use crate::model::{Action, ObservedPod, Outcome};
+use crate::runtime::{Cri, Error, Runtime, cgroup};
+use crate::volume;
+
+/// Where the agent keeps what belongs to pods.
+#[derive(Debug)]
+pub struct Places {
+    /// Volumes and files, one directory a pod uid.
+    pub pods_root: PathBuf,
+    /// Container logs.
+    pub pod_logs: PathBuf,
+    /// Links to container logs.
+    pub container_logs: PathBuf,
+}
+
+/// The runtime and the host.
+#[derive(Clone)]
+pub struct Hands {
+    /// The runtime.
+    pub runtime: Runtime,
+    /// The host.
+    pub places: Arc<Places>,
+}
+
+impl Cri for Hands {
+    async fn observe(&self, uid: &Uid) -> Result<Option<ObservedPod>, Error> {
+        self.runtime.observe(uid).await
+    }
+
+    async fn list(&self) -> Result<Vec<ObservedPod>, Error> {
+        self.runtime.list().await
+    }
+
+    async fn execute(&self, action: &Action) -> Result<Outcome, Error> {
+        let places = &self.places;
+        match action {
+            Action::PrepareVolumes { pod } => Ok(
+                match volume::prepare(pod, &places.pods_root, &self.runtime.host().node) {
+                    Ok(paths) => Outcome::Volumes(Arc::new(paths)),
+                    Err(error) => Outcome::Failed(error.reason()),
+                },
+            ),
+            Action::Teardown { key } => {
+                let (logs, links) = (&places.pod_logs, &places.container_logs);
+                let gone = volume::teardown(key, &places.pods_root, logs, links)
+                    .map_err(|error| error.reason())
+                    .and_then(|()| cgroup::teardown(&key.uid, &self.runtime.host()));
+                Ok(gone.map_or_else(Outcome::Failed, |()| Outcome::Done))
+            }
+            _ => self.runtime.execute(action).await,
+        }
+    }
+
+    async fn release_images(&self, uid: &Uid, keep: BTreeSet<String>) {
+        self.runtime.release_images(uid, keep).await;
+    }
+}

@@ -1,0 +1,112 @@
+//! What pods are translated with: the node's facts and what the runtime says it can do, asked again
+//! whenever the runtime came back, because another version may have taken over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use crate::cri::CgroupDriver;
+use crate::model::NodeFacts;
+use crate::runtime::translate::{Host, RuntimeFeatures};
+use crate::runtime::{Hint, Runtime, RuntimeFacts};
+
+/// How often a runtime that does not answer is asked again.
+const UNREACHABLE: Duration = Duration::from_secs(1);
+
+/// Keeps the runtime's host facts current until cancelled; publishes the runtime's name and version
+/// as `containerd://1.6.20`.
+pub async fn keep_host(
+    runtime: Runtime,
+    mut node: watch::Receiver<Arc<NodeFacts>>,
+    mut hints: broadcast::Receiver<Hint>,
+    version: watch::Sender<String>,
+    cancel: CancellationToken,
+) {
+    let mut known = None;
+    loop {
+        match runtime.handshake().await {
+            Ok(facts) if known.as_ref() == Some(&facts) => {}
+            Ok(facts) => {
+                let text = format!("{}://{}", facts.name, facts.version);
+                info!(runtime = %text, "the container runtime answered");
+                version.send_replace(text);
+                known = Some(facts);
+            }
+            Err(error) => debug!(%error, "the container runtime does not answer"),
+        }
+        let host = runtime.host();
+        let facts = Arc::clone(&node.borrow_and_update());
+        runtime.set_host(updated(&host, facts, known.as_ref()));
+        let retry = async {
+            if known.is_none() {
+                tokio::time::sleep(UNREACHABLE).await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            Ok(()) = node.changed() => {}
+            () = everything(&mut hints) => {}
+            () = retry => {}
+        }
+    }
+}
+
+async fn everything(hints: &mut broadcast::Receiver<Hint>) {
+    loop {
+        match hints.recv().await {
+            Ok(Hint::All) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// The host facts with newer ones of node and runtime. A runtime that does not tell its cgroup
+/// driver (containerd 1.6) leaves what was found at the start.
+fn updated(host: &Host, node: Arc<NodeFacts>, runtime: Option<&RuntimeFacts>) -> Host {
+    let mut host = Host {
+        node,
+        ..host.clone()
+    };
+    if let Some(runtime) = runtime {
+        host.cgroup_driver = runtime.cgroup_driver.unwrap_or(host.cgroup_driver);
+        host.features = RuntimeFeatures {
+            recursive_read_only: runtime.recursive_read_only_mounts,
+            user_namespaces: runtime.user_namespaces,
+            supplemental_groups_policy: runtime.supplemental_groups_policy,
+            image_volumes: has_image_volumes(runtime),
+            ..host.features
+        };
+    }
+    host
+}
+
+/// Image volumes came with containerd 2.1; the protocol has no word for it.
+fn has_image_volumes(runtime: &RuntimeFacts) -> bool {
+    let mut numbers = runtime
+        .version
+        .trim_start_matches('v')
+        .split(['.', '-', '~', '+']);
+    let mut next = || {
+        numbers
+            .next()
+            .and_then(|number| number.parse::<u32>().ok())
+            .unwrap_or(0)
+    };
+    runtime.is_containerd() && (next(), next()) >= (2, 1)
+}
+
+/// The driver to begin with: a host whose cgroups systemd owns wants them named as slices.
+#[must_use]
+pub fn first_guess() -> CgroupDriver {
+    if std::path::Path::new("/run/systemd/system").is_dir() {
+        CgroupDriver::Systemd
+    } else {
+        CgroupDriver::Cgroupfs
+    }
+}

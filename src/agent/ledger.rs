@@ -1,0 +1,140 @@
+//! The pods the agent answers for: each with its record, its worker's mailbox and its newest report.
+//! Owned by the coordinator alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::api::{ObjectKey, Uid};
+use crate::model::{DesiredPod, PodRecord, PodReport};
+use crate::plan::references::{ReferredNames, referred_names};
+use crate::plan::rollout::PodFact;
+
+/// One pod.
+pub struct Slot {
+    /// What is recorded on disk.
+    pub record: Arc<PodRecord>,
+    /// The names of the objects it refers to.
+    pub refers_to: ReferredNames,
+    /// The worker's mailbox, once there is a worker.
+    pub mailbox: Option<watch::Sender<Arc<DesiredPod>>>,
+    /// The worker's newest report.
+    pub report: Option<PodReport>,
+    /// Whether the runtime had a sandbox of it when it was last listed.
+    pub seen: bool,
+}
+
+impl Slot {
+    /// A pod without a worker yet.
+    #[must_use]
+    pub fn new(record: Arc<PodRecord>, seen: bool) -> Self {
+        let refers_to = record
+            .pod
+            .spec
+            .as_ref()
+            .map(referred_names)
+            .unwrap_or_default();
+        Self {
+            record,
+            refers_to,
+            mailbox: None,
+            report: None,
+            seen,
+        }
+    }
+
+    fn fact(&self) -> PodFact {
+        let has_sandbox = |report: &PodReport| {
+            report
+                .have
+                .as_ref()
+                .is_some_and(|have| !have.sandboxes.is_empty())
+        };
+        PodFact {
+            uid: self.record.key.uid.clone(),
+            revision: self.record.revision.clone(),
+            ending: self.record.ending_since.is_some(),
+            staged: self
+                .report
+                .as_ref()
+                .is_some_and(|report| report.plan.staged),
+            started: self.seen || self.report.as_ref().is_some_and(has_sandbox),
+        }
+    }
+}
+
+/// All pods, by uid and by set.
+#[derive(Default)]
+pub struct Ledger {
+    slots: BTreeMap<Uid, Slot>,
+    by_set: BTreeMap<ObjectKey, Vec<Uid>>,
+}
+
+impl Ledger {
+    /// Adds a pod; it comes after the pods its set has already.
+    pub fn add(&mut self, slot: Slot) {
+        let uid = slot.record.key.uid.clone();
+        self.by_set
+            .entry(slot.record.set.clone())
+            .or_default()
+            .push(uid.clone());
+        self.slots.insert(uid, slot);
+    }
+
+    /// Takes a pod out.
+    pub fn remove(&mut self, uid: &Uid) -> Option<Slot> {
+        let slot = self.slots.remove(uid)?;
+        if let Some(uids) = self.by_set.get_mut(&slot.record.set) {
+            uids.retain(|other| other != uid);
+            if uids.is_empty() {
+                self.by_set.remove(&slot.record.set);
+            }
+        }
+        Some(slot)
+    }
+
+    /// The pod with this uid.
+    #[must_use]
+    pub fn get(&self, uid: &Uid) -> Option<&Slot> {
+        self.slots.get(uid)
+    }
+
+    /// The pod with this uid, to change.
+    pub fn get_mut(&mut self, uid: &Uid) -> Option<&mut Slot> {
+        self.slots.get_mut(uid)
+    }
+
+    /// Every pod, to change.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.values_mut()
+    }
+
+    /// The pods of a set, oldest first.
+    #[must_use]
+    pub fn of_set(&self, set: &ObjectKey) -> &[Uid] {
+        self.by_set.get(set).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What rollout needs to know of a set's pods, oldest first.
+    #[must_use]
+    pub fn facts(&self, set: &ObjectKey) -> Vec<PodFact> {
+        self.of_set(set)
+            .iter()
+            .filter_map(|uid| self.slots.get(uid))
+            .map(Slot::fact)
+            .collect()
+    }
+
+    /// The sets that have pods.
+    pub fn sets(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.by_set.keys()
+    }
+
+    /// The newest reports, by uid.
+    pub fn reports(&self) -> impl Iterator<Item = (&Uid, &PodReport)> {
+        self.slots
+            .iter()
+            .filter_map(|(uid, slot)| Some((uid, slot.report.as_ref()?)))
+    }
+}

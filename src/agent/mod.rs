@@ -1,0 +1,338 @@
+//! The agent put together: what each task is given, how they are started, and how they end.
+//!
+//! Nothing is decided here. Facts flow one way: sources and node to the coordinator, the coordinator
+//! to one worker a pod, the workers' reports back to the coordinator, which publishes the view that
+//! the server answers from.
+
+mod coordinator;
+mod error;
+mod hands;
+mod host;
+mod inventory;
+mod keep;
+mod ledger;
+mod logs;
+mod notify;
+mod pods;
+mod settings;
+mod signals;
+mod tasks;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+pub use error::Error;
+
+use crate::config::{self, Config, Loaded};
+use crate::metrics::Metrics;
+use crate::model::{BackOff, DesiredPod, NodeFacts, NodeView, PodReport, Snapshot};
+use crate::runtime::{self, Hint, Runtime, run_puller, watch_events};
+use crate::server;
+use crate::source::{self, SourceMetrics, watch_directory};
+use crate::store::Store;
+use coordinator::{Coordinator, Inputs};
+use hands::Hands;
+use notify::Notify;
+use signals::Told;
+use tasks::Tasks;
+use worker::Worker;
+
+/// How long tasks have to end when the agent stops; its pods run on.
+const DRAIN: Duration = Duration::from_millis(700);
+/// Hints that may wait for a worker that is busy; one that falls behind looks at everything.
+const HINTS: usize = 256;
+/// Reports that may wait for the coordinator.
+const REPORTS: usize = 256;
+
+/// Runs the agent until it is told to stop. `path` is the configuration file that was named, if
+/// any; it is read again on SIGHUP and when it changes.
+///
+/// # Errors
+/// What kept it from starting.
+pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
+    LocalSet::new().run_until(start(config, path)).await
+}
+
+/// The channels between the agent's tasks.
+struct Channels {
+    cancel: CancellationToken,
+    hints: broadcast::Sender<Hint>,
+    loaded: watch::Sender<Loaded>,
+    node: watch::Sender<Arc<NodeFacts>>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    view: watch::Sender<Arc<NodeView>>,
+}
+
+async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
+    let facts = Arc::new(settings::node_facts(&config)?);
+    settings::refuse_beside_kubelet(&config)?;
+    settings::make_directories(&config)?;
+    let store = Arc::new(Store::open(&config.paths.state)?);
+    let socket = server::bind(&config.socket(), Some(&config.socket_group)).await?;
+    let (runtime, pulls) = Runtime::new(settings::runtime(&config, &facts))?;
+    let metrics = Metrics::new();
+    info!(node = %facts.name, version = env!("CARGO_PKG_VERSION"), "the agent starts");
+
+    let config = Arc::new(config);
+    let channels = Channels {
+        cancel: CancellationToken::new(),
+        hints: broadcast::Sender::new(HINTS),
+        loaded: watch::Sender::new(Loaded {
+            config: Arc::clone(&config),
+            error: None,
+        }),
+        node: watch::Sender::new(facts),
+        snapshot: watch::Sender::new(Arc::default()),
+        view: watch::Sender::new(Arc::new(first_view())),
+    };
+    let mut tasks = Tasks::new(channels.cancel.clone());
+    start_runtime(&mut tasks, &channels, &runtime, pulls);
+    start_source(&mut tasks, &channels, &config, &store, &metrics);
+    start_coordinator(&mut tasks, &channels, &config, &runtime, store)?;
+    start_server(&mut tasks, &channels, &config, socket, &metrics);
+    serve_until_told(&mut tasks, &channels, path).await?;
+    Notify::stopping();
+    info!("the agent stops; its pods run on");
+    tasks.drain(DRAIN).await;
+    Ok(())
+}
+
+/// The view before anything is known; its version is higher than any of an earlier life.
+fn first_view() -> NodeView {
+    let version = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
+    NodeView {
+        version,
+        ..NodeView::default()
+    }
+}
+
+/// The tasks around the runtime: events, pulls and what translation must know.
+fn start_runtime(
+    tasks: &mut Tasks,
+    channels: &Channels,
+    runtime: &Runtime,
+    pulls: runtime::PullRequests,
+) {
+    let (events, hints, cancel) = (
+        runtime.clone(),
+        channels.hints.clone(),
+        channels.cancel.clone(),
+    );
+    tasks.start("events", async move {
+        watch_events(&events, hints, cancel).await
+    });
+    let (puller, hints, cancel) = (
+        runtime.clone(),
+        channels.hints.clone(),
+        channels.cancel.clone(),
+    );
+    tasks.start("pulls", async move {
+        run_puller(&puller, pulls, hints, cancel).await
+    });
+    let version = watch::Sender::new(String::new());
+    let mut newest = version.subscribe();
+    let view = channels.view.clone();
+    tasks.start("runtime version", async move {
+        while newest.changed().await.is_ok() {
+            let text = newest.borrow_and_update().clone();
+            view.send_modify(|view| {
+                let view = Arc::make_mut(view);
+                view.runtime_version = text;
+                view.version += 1;
+            });
+        }
+    });
+    tasks.start(
+        "host",
+        host::keep_host(
+            runtime.clone(),
+            channels.node.subscribe(),
+            channels.hints.subscribe(),
+            version,
+            channels.cancel.clone(),
+        ),
+    );
+}
+
+/// The manifests directory, with settings that follow the configuration.
+fn start_source(
+    tasks: &mut Tasks,
+    channels: &Channels,
+    config: &Config,
+    store: &Arc<Store>,
+    metrics: &Metrics,
+) {
+    let of_source = watch::Sender::new(settings::source(config));
+    let (rescan, rescans) = mpsc::channel(1);
+    let inputs = source::Inputs {
+        settings: of_source.subscribe(),
+        rescan: rescans,
+        keeper: Box::new(keep::Keeper(Arc::clone(store))),
+        metrics: SourceMetrics::new(metrics),
+    };
+    let (snapshot, cancel) = (channels.snapshot.clone(), channels.cancel.clone());
+    tasks.start("manifests", async move {
+        if let Err(error) = watch_directory(inputs, snapshot, cancel).await {
+            warn!(%error, "the manifests directory is no longer read");
+        }
+    });
+    let mut loaded = channels.loaded.subscribe();
+    let node = channels.node.clone();
+    tasks.start("settings", async move {
+        let mut in_force = Arc::clone(&loaded.borrow_and_update().config);
+        while loaded.changed().await.is_ok() {
+            let Loaded { config, error } = loaded.borrow_and_update().clone();
+            if let Some(error) = error {
+                warn!("the configuration is not taken over: {error}");
+            }
+            settings::follow(&in_force, &config, &node, &of_source);
+            in_force = config;
+            rescan.try_send(()).ok();
+        }
+    });
+}
+
+/// The coordinator, the inventory and, through the coordinator, the workers.
+fn start_coordinator(
+    tasks: &mut Tasks,
+    channels: &Channels,
+    config: &Config,
+    runtime: &Runtime,
+    store: Arc<Store>,
+) -> Result<(), Error> {
+    let (records, corrupt) = store.pods()?;
+    for found in corrupt {
+        warn!("{found}");
+    }
+    let (reports, reports_of_workers) = mpsc::channel(REPORTS);
+    let cri = Hands {
+        runtime: runtime.clone(),
+        places: Arc::new(settings::places(config)),
+    };
+    let starter = tasks.starter();
+    let start_worker = worker_starter(channels, cri.clone(), reports, starter);
+    let inventory = watch::Sender::new((None, None));
+    let inputs = Inputs {
+        snapshot: channels.snapshot.subscribe(),
+        node: channels.node.subscribe(),
+        back_off: follow_back_off(tasks, channels, config),
+        inventory: inventory.subscribe(),
+        reports: reports_of_workers,
+        cancel: channels.cancel.clone(),
+    };
+    let view = channels.view.clone();
+    let coordinator = Coordinator::new(store, records, start_worker, view, Timestamp::now);
+    tasks.start(
+        "coordinator",
+        coordinator.run(inputs, notify::beat_every(), notify::beat),
+    );
+    let endpoint = config.container_runtime_endpoint.clone();
+    let (hints, cancel) = (channels.hints.clone(), channels.cancel.clone());
+    tasks.start(
+        "inventory",
+        inventory::keep_inventory(cri, endpoint, hints, inventory, cancel),
+    );
+    Ok(())
+}
+
+/// Makes the function that starts a pod's worker.
+fn worker_starter(
+    channels: &Channels,
+    cri: Hands,
+    reports: mpsc::Sender<PodReport>,
+    starter: tasks::Starter,
+) -> coordinator::StartWorker {
+    let (hints, cancel) = (channels.hints.clone(), channels.cancel.clone());
+    Box::new(move |want: watch::Receiver<Arc<DesiredPod>>| {
+        let worker = Worker {
+            cri: cri.clone(),
+            want,
+            hints: hints.subscribe(),
+            reports: reports.clone(),
+            clock: Timestamp::now,
+            cancel: cancel.clone(),
+        };
+        starter.start(worker.run());
+    })
+}
+
+/// The configuration's crash-loop back-off, as it changes.
+fn follow_back_off(
+    tasks: &mut Tasks,
+    channels: &Channels,
+    config: &Config,
+) -> watch::Receiver<BackOff> {
+    let back_off = watch::Sender::new(settings::back_off(config));
+    let newest = back_off.subscribe();
+    let mut loaded = channels.loaded.subscribe();
+    tasks.start("back-off", async move {
+        while loaded.changed().await.is_ok() {
+            let value = settings::back_off(&loaded.borrow_and_update().config);
+            back_off.send_if_modified(|old| std::mem::replace(old, value) != value);
+        }
+    });
+    newest
+}
+
+fn start_server(
+    tasks: &mut Tasks,
+    channels: &Channels,
+    config: &Config,
+    socket: tokio::net::UnixListener,
+    metrics: &Metrics,
+) {
+    let metrics = metrics.clone();
+    let api = server::Api {
+        view: channels.view.subscribe(),
+        logs: Arc::new(logs::Logs {
+            pod_logs: config.paths.pod_logs.clone(),
+        }),
+        metrics: Arc::new(move || metrics.expose()),
+        clock: Timestamp::now,
+        cancel: channels.cancel.clone(),
+    };
+    tasks.start("server", async move {
+        if let Err(error) = server::serve(socket, api).await {
+            warn!(%error, "the socket is no longer served");
+        }
+    });
+}
+
+/// Hears signals, tells the service manager, and reads the configuration again, until told to stop.
+async fn serve_until_told(
+    tasks: &mut Tasks,
+    channels: &Channels,
+    path: Option<PathBuf>,
+) -> Result<(), Error> {
+    let mut signals = signals::Signals::new().map_err(Error::Signals)?;
+    let (reload, reloads) = mpsc::channel(1);
+    let (loaded, cancel) = (channels.loaded.clone(), channels.cancel.clone());
+    tasks.start("configuration", async move {
+        if let Err(error) = config::watch(path, reloads, loaded, cancel).await {
+            warn!(%error, "changes of the configuration are seen on SIGHUP only");
+        }
+    });
+    let mut view = channels.view.subscribe();
+    let mut told = Notify::default();
+    loop {
+        told.tell(&view.borrow_and_update().clone());
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Told::Stop => return Ok(()),
+                Told::Reload => drop(reload.try_send(())),
+            },
+            ended = tasks.next_end() => {
+                ended.map_err(Error::Task)?;
+            }
+            Ok(()) = view.changed() => {}
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the service manager hears: `READY=1` once, `STATUS=` when it changes, `WATCHDOG=1` after a
+//! completed pass of the coordinator. Nothing where there is no service manager.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tracing::debug;
+
+use super::coordinator::is_settled;
+use crate::model::{NodeView, Verdict};
+
+/// The line of communication with the service manager.
+#[derive(Debug, Default)]
+pub struct Notify {
+    ready: bool,
+    status: String,
+}
+
+impl Notify {
+    /// Tells what a newer view means, as far as it was not told.
+    pub fn tell(&mut self, view: &NodeView) {
+        let status = summary(view);
+        if status != self.status {
+            send(&[NotifyState::Status(&status)]);
+            self.status = status;
+        }
+        if !self.ready && is_settled(view) {
+            self.ready = true;
+            send(&[NotifyState::Ready]);
+        }
+    }
+
+    /// Tells that the agent is ending.
+    pub fn stopping() {
+        send(&[NotifyState::Stopping]);
+    }
+}
+
+/// Half the time after which the service manager loses patience; `None` where it has no watchdog.
+#[must_use]
+pub fn beat_every() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+}
+
+/// The coordinator has completed a pass.
+pub fn beat() {
+    send(&[NotifyState::Watchdog]);
+}
+
+fn send(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        debug!(%error, "the service manager could not be told");
+    }
+}
+
+/// One line on how things are, as `systemctl status` shows it.
+fn summary(view: &NodeView) -> String {
+    let running = view.pods.values().filter(|pod| is_running(pod)).count();
+    let elsewhere = view
+        .sets
+        .values()
+        .filter(|set| !matches!(set.verdict, Verdict::Run))
+        .count();
+    let mut text = format!(
+        "{} DaemonSets, {running} running, {elsewhere} not for this node, {} documents refused",
+        view.sets.len(),
+        view.snapshot.refused.len()
+    );
+    if let Some(reason) = &view.runtime {
+        text = format!("{text}; {}", reason.message);
+    }
+    text
+}
+
+fn is_running(pod: &crate::model::PodReport) -> bool {
+    let containers = &pod.want.spec().containers;
+    pod.have.as_ref().is_some_and(|have| {
+        let runs = |name: &str| {
+            have.newest(name)
+                .is_some_and(crate::model::ObservedContainer::is_running)
+        };
+        !containers.is_empty() && containers.iter().all(|container| runs(&container.name))
+    })
+}

@@ -1,0 +1,171 @@
+//! From the configuration to what each room is given; the one place that knows both.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::error::Error;
+use super::hands::Places;
+use super::host;
+use crate::config::Config;
+use crate::model::{BackOff, NodeFacts, Taint, TaintEffect};
+use crate::runtime::{self, translate};
+use crate::source::{self, Writers};
+use crate::{config, node};
+
+/// What the node is, with the configuration's labels and taints.
+pub fn node_facts(config: &Config) -> Result<NodeFacts, Error> {
+    let settings = node::Settings {
+        name: config.node_name.clone(),
+        labels: config.node_labels.clone(),
+        taints: config.node_taints.iter().map(taint).collect(),
+        state: config.paths.state.clone(),
+        reserved_cpu_millis: config.reserved.cpu.0,
+        reserved_memory_bytes: config.reserved.memory.0,
+    };
+    Ok(node::facts(&settings)?)
+}
+
+fn taint(taint: &config::Taint) -> Taint {
+    Taint {
+        key: taint.key.clone(),
+        value: taint.value.clone(),
+        effect: match taint.effect {
+            config::Effect::NoSchedule => TaintEffect::NoSchedule,
+            config::Effect::PreferNoSchedule => TaintEffect::PreferNoSchedule,
+            config::Effect::NoExecute => TaintEffect::NoExecute,
+        },
+    }
+}
+
+/// A kubelet on the same runtime would remove every pod the agent makes, so the agent does not
+/// start beside one.
+pub fn refuse_beside_kubelet(config: &Config) -> Result<(), Error> {
+    let endpoint = &config.container_runtime_endpoint;
+    match node::kubelet::conflict(&node::kubelet::find(endpoint)?, endpoint) {
+        Some(why) => Err(Error::Kubelet(why)),
+        None => Ok(()),
+    }
+}
+
+/// Makes the directories that the agent writes to and nothing else makes.
+pub fn make_directories(config: &Config) -> Result<(), Error> {
+    let paths = &config.paths;
+    for path in [
+        &paths.run,
+        &paths.pod_logs,
+        &paths.container_logs,
+        &paths.images,
+    ] {
+        make(path)?;
+    }
+    Ok(())
+}
+
+fn make(path: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(path).map_err(|source| Error::Directory {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Where pods' volumes and logs lie.
+pub fn places(config: &Config) -> Places {
+    Places {
+        pods_root: config.paths.state.join("pods"),
+        pod_logs: config.paths.pod_logs.clone(),
+        container_logs: config.paths.container_logs.clone(),
+    }
+}
+
+/// What the runtime's handle is made of.
+pub fn runtime(config: &Config, node: &Arc<NodeFacts>) -> runtime::Options {
+    runtime::Options {
+        endpoint: config.container_runtime_endpoint.clone(),
+        node: node.name.clone(),
+        container_logs: config.paths.container_logs.clone(),
+        host: translate::Host {
+            node: Arc::clone(node),
+            pods_root: config.paths.state.join("pods"),
+            pod_logs: config.paths.pod_logs.clone(),
+            cgroup_root: config.cgroup_root.display().to_string(),
+            cgroup_driver: host::first_guess(),
+            resolv_conf: "/etc/resolv.conf".into(),
+            features: translate::RuntimeFeatures {
+                apparmor: Path::new("/sys/kernel/security/apparmor/profiles").exists(),
+                cgroup_v2: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+                ..translate::RuntimeFeatures::default()
+            },
+            settings: translate::PodSettings::default(),
+        },
+        clock: Timestamp::now,
+    }
+}
+
+/// How the manifests directory is read.
+pub fn source(config: &Config) -> source::Settings {
+    let manifests = &config.manifests;
+    source::Settings {
+        path: manifests.path.clone(),
+        rescan_interval: manifests.rescan_interval.0,
+        writers: if manifests.allow_unprivileged_owners {
+            Writers::Anyone
+        } else {
+            Writers::RootOnly
+        },
+    }
+}
+
+/// The node's crash-loop back-off.
+pub fn back_off(config: &Config) -> BackOff {
+    let waits = &config.crash_loop_back_off;
+    let (initial, max, reset): (Duration, Duration, Duration) =
+        (waits.initial.0, waits.max.0, waits.reset.0);
+    BackOff {
+        initial,
+        max,
+        reset,
+    }
+}
+
+/// Takes over what a newer configuration changes without a restart.
+pub fn follow(
+    old: &Config,
+    config: &Config,
+    node: &watch::Sender<Arc<NodeFacts>>,
+    of_source: &watch::Sender<source::Settings>,
+) {
+    for field in config::live_changes(old, config) {
+        info!(field, "the configuration changed");
+    }
+    for field in config::needs_restart(old, config) {
+        warn!(
+            field,
+            "the configuration changed; it takes effect when the agent is started again"
+        );
+    }
+    match node_facts(config) {
+        Ok(mut facts) => {
+            // The name is the identity of everything that runs; it changes with a restart only.
+            facts.name.clone_from(&node.borrow().name);
+            node.send_if_modified(|old| {
+                let changed = **old != facts;
+                if changed {
+                    *old = Arc::new(facts);
+                }
+                changed
+            });
+        }
+        Err(error) => warn!(%error, "the node's facts could not be read again"),
+    }
+    let settings = source(config);
+    of_source.send_if_modified(|old| {
+        let changed = *old != settings;
+        *old = settings;
+        changed
+    });
+}

@@ -1,0 +1,253 @@
+//! One pod's loop: look, plan, do the first action, remember, look again.
+//!
+//! A worker owns the memory of its pod and nothing else. It decides nothing: [`plan_pod`] does. It
+//! sleeps only while the plan is empty, and wakes for a changed wish, a hint of the runtime or the
+//! plan's own time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::model::{
+    Action, DesiredPod, Goal, ImageState, ObservedPod, Outcome, PodMemory, PodPlan, PodReport,
+};
+use crate::plan::{forget_failures, plan_pod, remember};
+use crate::runtime::{Cri, Hint};
+
+/// How long to wait before asking a runtime again that does not answer.
+const UNREACHABLE: Duration = Duration::from_secs(1);
+
+/// What a worker is made of.
+pub struct Worker<C> {
+    /// The runtime, and the host's volumes.
+    pub cri: C,
+    /// What should be; the newest counts.
+    pub want: watch::Receiver<Arc<DesiredPod>>,
+    /// Hints that something happened in the runtime.
+    pub hints: broadcast::Receiver<Hint>,
+    /// Where reports go.
+    pub reports: mpsc::Sender<PodReport>,
+    /// The time of day.
+    pub clock: fn() -> Timestamp,
+    /// Ends the worker; its pod stays as it is.
+    pub cancel: CancellationToken,
+}
+
+/// Why a wait ended.
+enum Wake {
+    /// There is something to look at.
+    Look,
+    /// The agent stops, or nobody wants the pod's reports any more.
+    Stop,
+}
+
+/// What a worker knows while it lives.
+struct Life {
+    want: Arc<DesiredPod>,
+    memory: PodMemory,
+    /// The last report that was sent.
+    told: Option<PodReport>,
+}
+
+impl<C: Cri> Worker<C> {
+    /// Runs until the pod is gone or the agent stops.
+    pub async fn run(mut self) {
+        let want = self.want.borrow_and_update().clone();
+        let mut life = Life {
+            want,
+            memory: PodMemory::default(),
+            told: None,
+        };
+        while !self.cancel.is_cancelled() {
+            if let Wake::Stop = self.step(&mut life).await {
+                return;
+            }
+        }
+    }
+
+    /// Looks once, plans, and does the first action or waits.
+    async fn step(&mut self, life: &mut Life) -> Wake {
+        self.take_newest(life).await;
+        let have = match self.cri.observe(&life.want.key().uid).await {
+            Ok(have) => have.map(Arc::new),
+            Err(error) => {
+                debug!(pod = %life.want.key(), %error, "the runtime could not be asked");
+                self.tell(life, unobserved(life)).await;
+                return self.wait(None, Some(UNREACHABLE), &mut life.memory).await;
+            }
+        };
+        let now = (self.clock)();
+        let plan = plan_pod(Some(&life.want), have.as_deref(), &life.memory, now);
+        let report = PodReport {
+            want: Arc::clone(&life.want),
+            have: have.clone(),
+            observed: true,
+            plan: Arc::new(plan),
+            images: Arc::new(life.memory.images.clone()),
+        };
+        let plan = Arc::clone(&report.plan);
+        self.tell(life, report).await;
+        if plan.gone {
+            return Wake::Stop;
+        }
+        match plan.actions.first() {
+            Some(action) => self.carry_out(&life.want, action, &mut life.memory).await,
+            None => {
+                self.wait(have.as_deref(), self.pause(&plan), &mut life.memory)
+                    .await
+            }
+        }
+    }
+
+    /// Takes the newest wish, where there is a newer one.
+    async fn take_newest(&mut self, life: &mut Life) {
+        let newest = self.want.borrow_and_update().clone();
+        if Arc::ptr_eq(&newest, &life.want) {
+            return;
+        }
+        if newest.references != life.want.references || newest.held != life.want.held {
+            forget_failures(&mut life.memory);
+        }
+        if newest.goal == Goal::End && life.want.goal != Goal::End {
+            self.cri
+                .release_images(&newest.key().uid, BTreeSet::new())
+                .await;
+        }
+        life.want = newest;
+    }
+
+    /// Sends a report when it differs from the last one.
+    async fn tell(&self, life: &mut Life, report: PodReport) {
+        if life.told.as_ref() != Some(&report) {
+            life.told = Some(report.clone());
+            // Without a coordinator the agent is ending, and the token says so.
+            self.reports.send(report).await.ok();
+        }
+    }
+
+    /// Does one action and remembers what came of it.
+    async fn carry_out(&self, want: &DesiredPod, action: &Action, memory: &mut PodMemory) -> Wake {
+        debug!(pod = %want.key(), %action, "begins");
+        let done = tokio::select! {
+            done = self.cri.execute(action) => done,
+            () = self.cancel.cancelled() => return Wake::Stop,
+        };
+        match done {
+            Ok(outcome) => {
+                log_outcome(want, action, &outcome);
+                remember(memory, action, outcome, (self.clock)());
+                Wake::Look
+            }
+            Err(error) => {
+                warn!(pod = %want.key(), %action, %error, "the runtime could not be reached");
+                tokio::select! {
+                    () = tokio::time::sleep(UNREACHABLE) => Wake::Look,
+                    () = self.cancel.cancelled() => Wake::Stop,
+                }
+            }
+        }
+    }
+
+    /// How long the plan lets the worker sleep; `None` until something happens.
+    fn pause(&self, plan: &PodPlan) -> Option<Duration> {
+        let until = plan.wake_at?.duration_since((self.clock)());
+        Some(Duration::try_from(until).unwrap_or_default())
+    }
+
+    /// Sleeps until there is something to look at.
+    async fn wait(
+        &mut self,
+        have: Option<&ObservedPod>,
+        pause: Option<Duration>,
+        memory: &mut PodMemory,
+    ) -> Wake {
+        let timeout = async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(timeout);
+        loop {
+            tokio::select! {
+                () = self.cancel.cancelled() => return Wake::Stop,
+                () = &mut timeout => return Wake::Look,
+                changed = self.want.changed() => {
+                    return if changed.is_ok() { Wake::Look } else { Wake::Stop };
+                }
+                hint = self.hints.recv() => match hint {
+                    Ok(hint) if !concerns(&hint, have, memory) => {}
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return Wake::Look,
+                    Err(broadcast::error::RecvError::Closed) => return Wake::Stop,
+                },
+            }
+        }
+    }
+}
+
+/// Whether a hint is about this pod. An image whose pull ended is forgotten, so that the plan asks
+/// for it again and hears the result.
+fn concerns(hint: &Hint, have: Option<&ObservedPod>, memory: &mut PodMemory) -> bool {
+    match hint {
+        Hint::All => {
+            memory
+                .images
+                .retain(|_, state| !matches!(state, ImageState::Pulling { .. }));
+            true
+        }
+        Hint::Container(id) => have.is_some_and(|have| {
+            have.containers
+                .iter()
+                .any(|container| container.id.0 == *id)
+                || have.sandboxes.iter().any(|sandbox| sandbox.id.0 == *id)
+        }),
+        Hint::Image(image) => {
+            let waited = matches!(memory.images.get(image), Some(ImageState::Pulling { .. }));
+            if waited {
+                memory.images.remove(image);
+            }
+            waited
+        }
+    }
+}
+
+/// The last report, marked as no longer observed.
+fn unobserved(life: &Life) -> PodReport {
+    let known = life.told.clone().unwrap_or_else(|| PodReport {
+        want: Arc::clone(&life.want),
+        have: None,
+        observed: false,
+        plan: Arc::default(),
+        images: Arc::default(),
+    });
+    PodReport {
+        want: Arc::clone(&life.want),
+        observed: false,
+        ..known
+    }
+}
+
+/// Failures are told as warnings, what an operator wants to read of a node that works as news.
+fn log_outcome(want: &DesiredPod, action: &Action, outcome: &Outcome) {
+    match outcome {
+        Outcome::Failed(reason) => warn!(pod = %want.key(), %action, "failed: {reason}"),
+        _ if is_noteworthy(action) => info!(pod = %want.key(), %action, "done"),
+        _ => debug!(pod = %want.key(), %action, "done"),
+    }
+}
+
+/// What an operator wants to read in the log of a node that works.
+fn is_noteworthy(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::RunSandbox { .. }
+            | Action::StartContainer { .. }
+            | Action::StopContainers { .. }
+            | Action::RemoveSandbox { .. }
+    )
+}

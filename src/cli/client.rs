@@ -1,0 +1,146 @@
+//! The client side of the agent's socket: HTTP/1.1 over a unix stream, a connection for each
+//! request.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, bail};
+use axum::body::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::header;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::net::UnixStream;
+use tokio::task::JoinSet;
+
+/// Asks for tables, as kubectl does.
+pub(super) const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+/// Asks for objects.
+pub(super) const JSON: &str = "application/json";
+
+/// A client of one agent.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    socket: PathBuf,
+}
+
+/// An answer that comes in pieces.
+pub(super) struct Pieces {
+    body: Incoming,
+    /// Keeps the connection going for as long as the answer is read.
+    _connection: JoinSet<()>,
+}
+
+impl Client {
+    pub(super) fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    /// Gets a document.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        accept: &str,
+    ) -> anyhow::Result<T> {
+        let mut pieces = self.stream(path, accept).await?;
+        let mut body = Vec::new();
+        while let Some(piece) = pieces.next().await? {
+            body.extend_from_slice(&piece);
+        }
+        serde_json::from_slice(&body)
+            .with_context(|| format!("the agent's answer to {path} is not understood; are its version and this program's the same?"))
+    }
+
+    /// Gets an answer piece by piece; an answer that is an error is one here.
+    pub(super) async fn stream(&self, path: &str, accept: &str) -> anyhow::Result<Pieces> {
+        let (response, connection) = self
+            .send(path, accept)
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let mut pieces = Pieces {
+            body: response.into_body(),
+            _connection: connection,
+        };
+        if status.is_success() {
+            return Ok(pieces);
+        }
+        let mut body = Vec::new();
+        while let Some(piece) = pieces.next().await? {
+            body.extend_from_slice(&piece);
+        }
+        bail!(refusal(status, &body))
+    }
+
+    async fn send(
+        &self,
+        path: &str,
+        accept: &str,
+    ) -> anyhow::Result<(Response<Incoming>, JoinSet<()>)> {
+        let stream = UnixStream::connect(&self.socket).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let mut connections = JoinSet::new();
+        connections.spawn(async move {
+            // Its errors are also those of the answer.
+            let _ = connection.await;
+        });
+        let request = Request::get(path)
+            .header(header::HOST, "setlet")
+            .header(header::ACCEPT, accept)
+            .body(Empty::<Bytes>::new())?;
+        Ok((sender.send_request(request).await?, connections))
+    }
+
+    fn unreachable(&self, error: &anyhow::Error) -> anyhow::Error {
+        let hint = match error
+            .downcast_ref::<std::io::Error>()
+            .map(std::io::Error::kind)
+        {
+            Some(std::io::ErrorKind::PermissionDenied) => "only root and the socket's group may",
+            _ => "is \"setlet run\" running?",
+        };
+        anyhow!(
+            "cannot reach the agent at {}: {error}; {hint}",
+            self.socket.display()
+        )
+    }
+}
+
+impl Pieces {
+    /// The next piece; `None` at the end.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.context("the agent broke off its answer")?;
+            if let Ok(piece) = frame.into_data() {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// An error answer in kubectl's words.
+fn refusal(status: StatusCode, body: &[u8]) -> String {
+    let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
+    match (parsed["message"].as_str(), parsed["reason"].as_str()) {
+        (Some(message), Some(reason)) => format!("error from the agent ({reason}): {message}"),
+        _ => format!(
+            "error from the agent ({status}): {}",
+            String::from_utf8_lossy(body).trim()
+        ),
+    }
+}
+
+/// A path segment or query value with everything but letters, digits and `-._~` percent-encoded.
+pub(super) fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}

@@ -1,0 +1,151 @@
+//! How long to wait before trying again, as pure functions of what happened.
+//!
+//! The waits between restarts of a container follow kubelet: the first restart comes at once, then
+//! 10, 20, 40, 80, 160 and at most 300 s, counted from the exit; a container that ran for the reset
+//! time starts over. What the wait depends on is written on each container when it is made
+//! (`ObservedContainer::backoff_level`), so it survives the agent.
+//!
+//! Differs: kubelet rounds a wait up to its next look at the pod, up to 15 s later; here it ends
+//! when it ends.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::model::{BackOff, ContainerState, Failure, ObservedContainer, Reason};
+
+/// When an ended container is started again, and the level its successor is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restart {
+    /// Not before this time.
+    pub at: Timestamp,
+    /// How long the wait is, counted from the exit.
+    pub delay: Duration,
+    /// The successor's `backoff_level`.
+    pub level: u32,
+}
+
+/// The restart that follows a container's exit; `None` while it has not exited.
+#[must_use]
+pub fn restart_after(container: &ObservedContainer, back_off: &BackOff) -> Option<Restart> {
+    let ContainerState::Exited {
+        started_at,
+        finished_at,
+        ..
+    } = &container.state
+    else {
+        return None;
+    };
+    let started = if started_at.as_second() > 0 {
+        *started_at
+    } else {
+        *finished_at
+    };
+    let ran = Duration::try_from(finished_at.duration_since(started)).unwrap_or_default();
+    let level = if ran >= back_off.reset {
+        0
+    } else {
+        container.backoff_level
+    };
+    let delay = match level {
+        0 => Duration::ZERO,
+        crashes => doubled(back_off.initial, back_off.max, crashes),
+    };
+    Some(Restart {
+        at: later(*finished_at, delay),
+        delay,
+        level: level.saturating_add(1),
+    })
+}
+
+/// Waits of a kind of failure: the first and the longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    first: Duration,
+    longest: Duration,
+}
+
+/// Failed pulls, as kubelet spaces them.
+pub const PULL: Waits = Waits {
+    first: Duration::from_secs(10),
+    longest: Duration::from_secs(300),
+};
+/// Failed volumes: cheap to look at again, and often just late.
+pub const VOLUME: Waits = Waits {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(30),
+};
+/// Failed calls to make, start, stop or remove something.
+pub const CALL: Waits = Waits {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(60),
+};
+
+/// When a failure is tried again.
+#[must_use]
+pub fn retry_at(failure: &Failure, waits: Waits) -> Timestamp {
+    later(
+        failure.last,
+        doubled(waits.first, waits.longest, failure.times),
+    )
+}
+
+/// A failure after one more occurrence.
+#[must_use]
+pub fn failed_again(before: Option<&Failure>, reason: Reason, now: Timestamp) -> Failure {
+    Failure {
+        reason,
+        times: before.map_or(0, |failure| failure.times).saturating_add(1),
+        last: now,
+    }
+}
+
+/// `first` doubled `times - 1` times, at most `longest`.
+fn doubled(first: Duration, longest: Duration, times: u32) -> Duration {
+    let factor = 1u32
+        .checked_shl(times.saturating_sub(1))
+        .unwrap_or(u32::MAX);
+    first.saturating_mul(factor).min(longest)
+}
+
+/// A time that much later; the end of time where there is none.
+fn later(from: Timestamp, by: Duration) -> Timestamp {
+    from.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// The annotation that gives a set a back-off of its own.
+pub const ANNOTATION: &str = "setlet.dev/backoff";
+
+/// Reads `initial=1s,max=30s,reset=10m`; what is not named stays as in `node`.
+///
+/// # Errors
+/// What is wrong with the text, and what would be right.
+pub fn from_annotation(text: &str, node: BackOff) -> Result<BackOff, String> {
+    let mut back_off = node;
+    for part in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        let (name, value) = part
+            .split_once('=')
+            .ok_or_else(|| format!("{part:?} is not NAME=DURATION, for example initial=1s"))?;
+        let value = duration(value.trim())
+            .ok_or_else(|| format!("{value:?} is not a duration such as 500ms, 10s or 5m"))?;
+        match name.trim() {
+            "initial" => back_off.initial = value,
+            "max" => back_off.max = value,
+            "reset" => back_off.reset = value,
+            other => return Err(format!("{other:?} is none of initial, max and reset")),
+        }
+    }
+    if back_off.max < back_off.initial {
+        return Err("max must not be shorter than initial".to_owned());
+    }
+    Ok(back_off)
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let span: jiff::SignedDuration = text.parse().ok()?;
+    Duration::try_from(span).ok()
+}

@@ -1,0 +1,286 @@
+//! Init containers, sidecars and main containers of a pod whose sandbox is ready: which to start,
+//! in which order, and after which wait.
+//!
+//! Init containers run one by one, each to success. A sidecar (an init container with
+//! `restartPolicy: Always`, KEP-753) only has to be started for the next to follow, and is restarted
+//! for as long as the pod lives. Main containers start when all of that is done; once one of them
+//! exists in the sandbox, plain init containers are not looked at again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1 as core;
+
+use super::{backoff, image, volumes, wait_until};
+use crate::api::ContainerName;
+use crate::model::{
+    Action, BackOff, ContainerState, DesiredPod, ObservedContainer, ObservedPod, ObservedSandbox,
+    PodMemory, PodPlan, Reason, StopTarget,
+};
+
+/// A container of the specification, with the role it plays.
+#[derive(Clone, Copy)]
+pub(super) struct Container<'a> {
+    spec: &'a core::Container,
+    init: bool,
+}
+
+impl<'a> Container<'a> {
+    pub(super) fn name(&self) -> &'a str {
+        &self.spec.name
+    }
+
+    pub(super) fn image(&self) -> &'a str {
+        self.spec.image.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn pull_policy(&self) -> &'a str {
+        self.spec
+            .image_pull_policy
+            .as_deref()
+            .unwrap_or("IfNotPresent")
+    }
+
+    pub(super) fn is_sidecar(&self) -> bool {
+        self.init && self.spec.restart_policy.as_deref() == Some("Always")
+    }
+
+    /// Whether an exit with this status is followed by a restart (KEP-5307 for main containers).
+    fn restarts_after(&self, exit_code: i32) -> bool {
+        for rule in self.spec.restart_policy_rules.iter().flatten() {
+            let Some(codes) = &rule.exit_codes else {
+                continue;
+            };
+            let listed = codes.values.iter().flatten().any(|code| *code == exit_code);
+            if listed == (codes.operator == "In") {
+                return rule.action == "Restart";
+            }
+        }
+        match self.spec.restart_policy.as_deref() {
+            Some("Never") => false,
+            Some("OnFailure") => exit_code != 0,
+            Some(_) => true,
+            None => !self.init || exit_code != 0,
+        }
+    }
+}
+
+/// Every container of a pod, init containers first, in the order of the specification.
+pub(super) fn all(spec: &core::PodSpec) -> impl Iterator<Item = Container<'_>> {
+    let init = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .map(|spec| Container { spec, init: true });
+    init.chain(
+        spec.containers
+            .iter()
+            .map(|spec| Container { spec, init: false }),
+    )
+}
+
+/// What one look at a pod's containers is made with.
+struct Look<'a> {
+    pod: &'a Arc<DesiredPod>,
+    have: &'a ObservedPod,
+    sandbox: &'a ObservedSandbox,
+    memory: &'a PodMemory,
+    now: Timestamp,
+}
+
+/// Plans the containers of a ready sandbox.
+pub(super) fn plan_containers(
+    pod: &Arc<DesiredPod>,
+    have: &ObservedPod,
+    sandbox: &ObservedSandbox,
+    memory: &PodMemory,
+    now: Timestamp,
+    plan: &mut PodPlan,
+) {
+    let look = Look {
+        pod,
+        have,
+        sandbox,
+        memory,
+        now,
+    };
+    if volumes_are_outdated(&look) {
+        volumes(pod, memory, now, plan);
+    }
+    let spec = pod.spec();
+    let main_begun = spec
+        .containers
+        .iter()
+        .any(|c| look.current(&c.name).is_some());
+    let init: Vec<Container<'_>> = all(spec).filter(|c| c.init).collect();
+    let newest_init = init.iter().rposition(|c| look.current(c.name()).is_some());
+
+    let mut blocked = None;
+    for (index, container) in init.iter().enumerate() {
+        let passed = main_begun || newest_init.is_some_and(|newest| index < newest);
+        if !container.is_sidecar() && passed {
+            continue;
+        }
+        if !look.bring_init(container, plan) && !main_begun {
+            blocked = Some(container.name());
+            break;
+        }
+    }
+    for container in all(spec).filter(|c| !c.init) {
+        if let Some(init) = blocked {
+            let why = format!("waits for init container {init}");
+            plan.reasons
+                .push(Reason::new("PodInitializing", why).of_container(container.name()));
+        } else {
+            look.bring(&container, plan);
+        }
+    }
+}
+
+/// Content of running containers' volumes follows the objects they are made of.
+fn volumes_are_outdated(look: &Look<'_>) -> bool {
+    use crate::model::VolumeState;
+    match &look.memory.volumes {
+        VolumeState::Prepared { references, .. } => *references != look.pod.references,
+        VolumeState::Unknown => *look.pod.references != crate::model::References::default(),
+        VolumeState::Failed(_) => false,
+    }
+}
+
+impl Look<'_> {
+    /// The newest container of a name in the ready sandbox; those of dead sandboxes do not count.
+    fn current(&self, name: &str) -> Option<&ObservedContainer> {
+        self.have
+            .newest(name)
+            .filter(|container| container.sandbox == self.sandbox.id)
+    }
+
+    /// Brings an init container as far as it goes now; true when the next one may follow.
+    fn bring_init(&self, container: &Container<'_>, plan: &mut PodPlan) -> bool {
+        let state = self.current(container.name()).map(|c| &c.state);
+        if !container.is_sidecar()
+            && matches!(state, Some(ContainerState::Exited { exit_code: 0, .. }))
+        {
+            return true;
+        }
+        let runs = self.bring(container, plan);
+        container.is_sidecar() && runs
+    }
+
+    /// Plans what a container needs next; true when it runs.
+    fn bring(&self, container: &Container<'_>, plan: &mut PodPlan) -> bool {
+        let Some(newest) = self.current(container.name()) else {
+            self.create(container, 0, plan);
+            return false;
+        };
+        match &newest.state {
+            ContainerState::Running { .. } => return true,
+            ContainerState::Created => self.start(container, newest, plan),
+            ContainerState::Unknown => plan.actions.push(stop_lost(newest)),
+            ContainerState::Exited { exit_code, .. } => {
+                if container.restarts_after(*exit_code) {
+                    self.restart(container, newest, &self.pod.back_off, plan);
+                }
+            }
+        }
+        false
+    }
+
+    fn restart(
+        &self,
+        container: &Container<'_>,
+        exited: &ObservedContainer,
+        back_off: &BackOff,
+        plan: &mut PodPlan,
+    ) {
+        let Some(restart) = backoff::restart_after(exited, back_off) else {
+            return;
+        };
+        if wait_until(restart.at, self.now, plan) {
+            let message = format!(
+                "back-off {} restarting failed container={} pod={}",
+                in_words(restart.delay),
+                container.name(),
+                self.pod.key(),
+            );
+            let reason = Reason::new("CrashLoopBackOff", message).of_container(container.name());
+            plan.reasons.push(reason.retried_at(restart.at));
+        } else {
+            self.create(container, restart.level, plan);
+        }
+    }
+
+    /// Everything a new attempt needs, up to the call that makes it.
+    fn create(&self, container: &Container<'_>, backoff_level: u32, plan: &mut PodPlan) {
+        if self.fails_still(container.name(), plan) {
+            return;
+        }
+        let Some(paths) = volumes(self.pod, self.memory, self.now, plan) else {
+            return;
+        };
+        let Some(image) = image(self.pod, container, self.memory, self.now, plan) else {
+            return;
+        };
+        let before = self.have.newest(container.name()).map(|c| c.attempt);
+        plan.actions.push(Action::CreateContainer {
+            pod: Arc::clone(self.pod),
+            sandbox: self.sandbox.id.clone(),
+            sandbox_attempt: self.sandbox.attempt,
+            ips: self.sandbox.ips.clone(),
+            container: ContainerName::new(container.name()),
+            attempt: before.map_or(0, |attempt| attempt.saturating_add(1)),
+            backoff_level,
+            image: Box::new(image),
+            volumes: paths,
+        });
+        let reason = Reason::new("ContainerCreating", "the container is being made");
+        plan.reasons.push(reason.of_container(container.name()));
+    }
+
+    fn start(&self, container: &Container<'_>, created: &ObservedContainer, plan: &mut PodPlan) {
+        if !self.fails_still(container.name(), plan) {
+            let container = ContainerName::new(container.name());
+            plan.actions.push(Action::StartContainer {
+                id: created.id.clone(),
+                container,
+            });
+        }
+    }
+
+    /// Whether an earlier failure of this container still has to be waited out.
+    fn fails_still(&self, name: &str, plan: &mut PodPlan) -> bool {
+        let Some(failure) = self
+            .memory
+            .containers
+            .get(name)
+            .and_then(|c| c.failure.as_ref())
+        else {
+            return false;
+        };
+        let at = backoff::retry_at(failure, backoff::CALL);
+        plan.reasons
+            .push(failure.reason.clone().of_container(name).retried_at(at));
+        wait_until(at, self.now, plan)
+    }
+}
+
+/// kubelet stops a container the runtime lost track of before it starts another.
+fn stop_lost(container: &ObservedContainer) -> Action {
+    let target = StopTarget {
+        id: container.id.clone(),
+        name: container.name.clone(),
+        timeout: Duration::from_secs(2),
+    };
+    Action::StopContainers {
+        targets: vec![target],
+    }
+}
+
+/// A wait as Go prints it: `10s`, `1m20s`, `5m0s`.
+fn in_words(delay: Duration) -> String {
+    match delay.as_secs() {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds => format!("{}m{}s", seconds / 60, seconds % 60),
+    }
+}

@@ -1,0 +1,154 @@
+//! Ending a pod: containers with what is left of the grace period, then sandboxes, then what the
+//! agent made on the host.
+//!
+//! As kubelet v1.36 stops a pod: all main containers at the same time, then the sidecars one by one
+//! in reverse order, each with the rest of the grace period; once that has run out all that is left
+//! is stopped at once. A stop is never given less than two seconds.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{backoff, containers, is_ready, wait_until};
+use crate::model::{
+    Action, DesiredPod, ObservedContainer, ObservedPod, PodMemory, PodPlan, Reason, StopTarget,
+};
+
+/// kubelet's grace period where neither specification nor container says one.
+const DEFAULT_GRACE: i64 = 30;
+/// The shortest time a container is given between SIGTERM and SIGKILL.
+const SHORTEST: Duration = Duration::from_secs(2);
+
+/// Plans the end of a pod until nothing of it is left.
+pub(super) fn plan_end(
+    want: Option<&DesiredPod>,
+    have: Option<&ObservedPod>,
+    memory: &PodMemory,
+    now: Timestamp,
+    plan: &mut PodPlan,
+) {
+    if fails_still(memory, now, plan) {
+        return;
+    }
+    let Some(have) = have else {
+        match want {
+            Some(want) if !memory.torn_down => {
+                plan.actions.push(Action::Teardown {
+                    key: want.key().clone(),
+                });
+            }
+            _ => plan.gone = true,
+        }
+        return;
+    };
+    let since = want.and_then(|want| want.record.ending_since);
+    if stop_running(want, have, since, now, plan) {
+        plan.reasons.push(Reason::new(
+            "Terminating",
+            "its containers are being stopped",
+        ));
+        return;
+    }
+    let ready = have.sandboxes.iter().filter(|sandbox| is_ready(sandbox));
+    plan.actions
+        .extend(ready.map(|sandbox| Action::StopSandbox {
+            id: sandbox.id.clone(),
+        }));
+    plan.actions
+        .extend(have.sandboxes.iter().map(|sandbox| Action::RemoveSandbox {
+            id: sandbox.id.clone(),
+        }));
+    let orphans = have
+        .containers
+        .iter()
+        .filter(|c| have.sandboxes.iter().all(|s| s.id != c.sandbox));
+    plan.actions
+        .extend(orphans.map(|container| Action::RemoveContainer {
+            id: container.id.clone(),
+            container: container.name.clone(),
+        }));
+    if plan.actions.is_empty() {
+        plan.actions.push(Action::Teardown {
+            key: have.key.clone(),
+        });
+    }
+}
+
+/// Whether an earlier failure to stop or remove something still has to be waited out.
+pub(super) fn fails_still(memory: &PodMemory, now: Timestamp, plan: &mut PodPlan) -> bool {
+    let Some(failure) = &memory.teardown else {
+        return false;
+    };
+    let at = backoff::retry_at(failure, backoff::CALL);
+    plan.reasons.push(failure.reason.clone().retried_at(at));
+    wait_until(at, now, plan)
+}
+
+/// Plans to stop what runs, main containers first; false when nothing does. `since` is when the
+/// end began, `None` when it begins now.
+pub(super) fn stop_running(
+    want: Option<&DesiredPod>,
+    have: &ObservedPod,
+    since: Option<Timestamp>,
+    now: Timestamp,
+    plan: &mut PodPlan,
+) -> bool {
+    let running: Vec<&ObservedContainer> = have
+        .containers
+        .iter()
+        .filter(|container| container.is_running())
+        .collect();
+    let Some(any) = running.first() else {
+        return false;
+    };
+    let grace = grace_period(want, any);
+    let begun = since.unwrap_or(now);
+    let left =
+        grace.saturating_sub(Duration::try_from(now.duration_since(begun)).unwrap_or_default());
+    let timeout = Duration::from_secs(left.as_secs()).max(SHORTEST);
+
+    let order = want.map(sidecars).unwrap_or_default();
+    let place = |container: &ObservedContainer| {
+        order
+            .iter()
+            .position(|name| *name == container.name.as_str())
+    };
+    let mains: Vec<_> = running
+        .iter()
+        .filter(|container| place(container).is_none())
+        .collect();
+    let targets: Vec<_> = if !mains.is_empty() {
+        mains
+    } else if left.is_zero() {
+        running.iter().collect()
+    } else {
+        running
+            .iter()
+            .max_by_key(|container| place(container))
+            .into_iter()
+            .collect()
+    };
+    let targets = targets.into_iter().map(|container| StopTarget {
+        id: container.id.clone(),
+        name: container.name.clone(),
+        timeout,
+    });
+    plan.actions.push(Action::StopContainers {
+        targets: targets.collect(),
+    });
+    true
+}
+
+/// The pod's own grace period, else the one its container was made with.
+fn grace_period(want: Option<&DesiredPod>, container: &ObservedContainer) -> Duration {
+    let of_spec = want.and_then(|want| want.spec().termination_grace_period_seconds);
+    let seconds = of_spec.or(container.grace_seconds).unwrap_or(DEFAULT_GRACE);
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(1))
+}
+
+fn sidecars(want: &DesiredPod) -> Vec<&str> {
+    containers::all(want.spec())
+        .filter(containers::Container::is_sidecar)
+        .map(|c| c.name())
+        .collect()
+}

@@ -1,0 +1,123 @@
+//! What a worker remembers after an action: the only way its memory changes.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::backoff::failed_again;
+use crate::model::{Action, Failure, ImageState, Outcome, PodMemory, Reason, VolumeState};
+
+/// Takes the outcome of an action into the memory.
+pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: Timestamp) {
+    match (action, outcome) {
+        (Action::PrepareVolumes { pod }, Outcome::Volumes(paths)) => {
+            memory.volumes = VolumeState::Prepared {
+                paths,
+                references: Arc::clone(&pod.references),
+            };
+        }
+        (Action::EnsureImage { image, .. }, outcome) => {
+            remember_image(memory, image, outcome, now);
+        }
+        (
+            Action::CreateContainer {
+                container,
+                image,
+                pod,
+                ..
+            },
+            Outcome::Created(_),
+        ) => {
+            memory.containers.remove(container.as_str());
+            // The next attempt asks again, as the pull policy wants it.
+            if let ImageState::Present { .. } = **image
+                && let Some(name) = image_of(pod, container.as_str())
+            {
+                memory.images.remove(name);
+            }
+        }
+        (Action::StartContainer { container, .. }, Outcome::Done) => {
+            memory.containers.remove(container.as_str());
+        }
+        (Action::RunSandbox { .. }, Outcome::Done) => memory.sandbox = None,
+        (Action::StopSandbox { id }, Outcome::Done) => {
+            memory.stopped.insert(id.clone());
+            memory.teardown = None;
+        }
+        (Action::RemoveSandbox { id }, Outcome::Done) => {
+            memory.stopped.remove(id);
+            memory.teardown = None;
+        }
+        (Action::StopContainers { .. } | Action::RemoveContainer { .. }, Outcome::Done) => {
+            memory.teardown = None;
+        }
+        (Action::Teardown { .. }, Outcome::Done) => {
+            memory.torn_down = true;
+            memory.teardown = None;
+        }
+        (action, Outcome::Failed(reason)) => remember_failure(memory, action, reason, now),
+        _ => {}
+    }
+}
+
+/// Forgets failures that a changed wish may have cured, so that they are tried again at once.
+pub fn forget_failures(memory: &mut PodMemory) {
+    if matches!(memory.volumes, VolumeState::Failed(_)) {
+        memory.volumes = VolumeState::Unknown;
+    }
+    memory.containers.clear();
+    memory.sandbox = None;
+    memory.teardown = None;
+}
+
+fn remember_image(memory: &mut PodMemory, image: &str, outcome: Outcome, now: Timestamp) {
+    let state = match outcome {
+        Outcome::Image(ImageState::Failed(Failure { reason, .. })) | Outcome::Failed(reason) => {
+            let failure = failed_again(memory.pulls_failed.get(image), reason, now);
+            memory
+                .pulls_failed
+                .insert(image.to_owned(), failure.clone());
+            ImageState::Failed(failure)
+        }
+        Outcome::Image(state) => {
+            if matches!(state, ImageState::Present { .. }) {
+                memory.pulls_failed.remove(image);
+            }
+            state
+        }
+        _ => return,
+    };
+    memory.images.insert(image.to_owned(), state);
+}
+
+fn remember_failure(memory: &mut PodMemory, action: &Action, reason: Reason, now: Timestamp) {
+    let again = |before: Option<&Failure>| failed_again(before, reason, now);
+    match action {
+        Action::PrepareVolumes { .. } => {
+            let before = match &memory.volumes {
+                VolumeState::Failed(failure) => Some(failure),
+                _ => None,
+            };
+            memory.volumes = VolumeState::Failed(again(before));
+        }
+        Action::RunSandbox { .. } => memory.sandbox = Some(again(memory.sandbox.as_ref())),
+        Action::CreateContainer { container, .. } | Action::StartContainer { container, .. } => {
+            let entry = memory
+                .containers
+                .entry(container.as_str().to_owned())
+                .or_default();
+            entry.failure = Some(again(entry.failure.as_ref()));
+        }
+        _ => memory.teardown = Some(again(memory.teardown.as_ref())),
+    }
+}
+
+fn image_of<'a>(pod: &'a crate::model::DesiredPod, container: &str) -> Option<&'a str> {
+    let spec = pod.spec();
+    let mut all = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers);
+    all.find(|c| c.name == container)?.image.as_deref()
+}

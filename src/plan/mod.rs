@@ -1,0 +1,228 @@
+//! What to do next for one pod: [`plan_pod`] compares what is wanted with what the runtime has and
+//! returns the actions that close the gap, the time to look again, and a reason for whatever waits.
+//!
+//! Everything here is a pure function of its arguments. It follows kubelet v1.36's
+//! `computePodActions` and `killPod`; the recordings in `tests/vectors/cri` show the order.
+
+pub mod backoff;
+mod containers;
+mod end;
+mod gc;
+mod memory;
+pub mod references;
+pub mod rollout;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::model::{
+    Action, BackOff, DesiredPod, Goal, ImageState, ObservedPod, ObservedSandbox, PodMemory,
+    PodPlan, Reason, SandboxState, VolumePaths, VolumeState,
+};
+
+pub use memory::{forget_failures, remember};
+
+/// Plans one pod. `want` is `None` for a pod that the agent finds in the runtime and knows nothing
+/// of; `have` is `None` when the runtime has nothing of it.
+#[must_use]
+pub fn plan_pod(
+    want: Option<&Arc<DesiredPod>>,
+    have: Option<&ObservedPod>,
+    memory: &PodMemory,
+    now: Timestamp,
+) -> PodPlan {
+    let mut plan = PodPlan::default();
+    match want {
+        Some(pod) if pod.goal == Goal::Stage => stage(pod, memory, now, &mut plan),
+        Some(pod) if pod.goal == Goal::Run => run(pod, have, memory, now, &mut plan),
+        _ => end::plan_end(want.map(Arc::as_ref), have, memory, now, &mut plan),
+    }
+    plan
+}
+
+/// Everything that can fail without touching a running pod.
+fn stage(pod: &Arc<DesiredPod>, memory: &PodMemory, now: Timestamp, plan: &mut PodPlan) {
+    if !pod.held.is_empty() {
+        plan.reasons.extend(pod.held.iter().cloned());
+        return;
+    }
+    let mut ready = volumes(pod, memory, now, plan).is_some();
+    for container in containers::all(pod.spec()) {
+        ready &= image(pod, &container, memory, now, plan).is_some();
+    }
+    plan.staged = ready;
+}
+
+/// A pod that runs: volumes, sandbox, containers, and what dead attempts leave behind.
+fn run(
+    pod: &Arc<DesiredPod>,
+    have: Option<&ObservedPod>,
+    memory: &PodMemory,
+    now: Timestamp,
+    plan: &mut PodPlan,
+) {
+    let ready = have.and_then(ObservedPod::ready_sandbox);
+    if !pod.held.is_empty() && ready.is_none() {
+        plan.reasons.extend(pod.held.iter().cloned());
+    } else if let (Some(have), Some(sandbox)) = (have, ready) {
+        containers::plan_containers(pod, have, sandbox, memory, now, plan);
+        gc::plan_gc(have, memory, now, plan);
+    } else {
+        new_sandbox(pod, have, memory, now, plan);
+    }
+}
+
+/// Makes a sandbox, after the remains of the one before have ended: its containers stopped and its
+/// network released, so that addresses and host ports are free again.
+fn new_sandbox(
+    pod: &Arc<DesiredPod>,
+    have: Option<&ObservedPod>,
+    memory: &PodMemory,
+    now: Timestamp,
+    plan: &mut PodPlan,
+) {
+    if let Some(have) = have {
+        if end::fails_still(memory, now, plan)
+            || end::stop_running(Some(pod.as_ref()), have, None, now, plan)
+        {
+            return;
+        }
+        let unstopped = have
+            .sandboxes
+            .iter()
+            .filter(|s| !memory.stopped.contains(&s.id));
+        plan.actions
+            .extend(unstopped.map(|s| Action::StopSandbox { id: s.id.clone() }));
+    }
+    if volumes(pod, memory, now, plan).is_none() {
+        return;
+    }
+    let last = have.and_then(|have| have.sandboxes.iter().max_by_key(|sandbox| sandbox.attempt));
+    let attempt = last.map_or(0, |last| last.attempt.saturating_add(1));
+    if last.is_some_and(|last| keeps_dying(last, &pod.back_off, now, plan)) {
+        waiting_for(pod, "SandboxChanged", "the sandbox keeps ending", plan);
+        return;
+    }
+    if let Some(failure) = &memory.sandbox {
+        let at = backoff::retry_at(failure, backoff::CALL);
+        plan.reasons.push(failure.reason.clone().retried_at(at));
+        if wait_until(at, now, plan) {
+            return;
+        }
+    } else {
+        waiting_for(pod, "ContainerCreating", "the sandbox is being made", plan);
+    }
+    plan.actions.push(Action::RunSandbox {
+        pod: Arc::clone(pod),
+        attempt,
+    });
+}
+
+/// Whether a sandbox that was not the pod's first ended so soon that the next one waits.
+fn keeps_dying(
+    last: &ObservedSandbox,
+    back_off: &BackOff,
+    now: Timestamp,
+    plan: &mut PodPlan,
+) -> bool {
+    let Ok(at) = last.created_at.checked_add(back_off.initial) else {
+        return false;
+    };
+    last.attempt > 0 && wait_until(at, now, plan)
+}
+
+/// Host paths of the volumes once they are prepared with the references' present content; plans
+/// their preparation otherwise.
+fn volumes(
+    pod: &Arc<DesiredPod>,
+    memory: &PodMemory,
+    now: Timestamp,
+    plan: &mut PodPlan,
+) -> Option<Arc<VolumePaths>> {
+    match &memory.volumes {
+        VolumeState::Prepared { paths, references } if *references == pod.references => {
+            return Some(Arc::clone(paths));
+        }
+        VolumeState::Failed(failure) => {
+            let at = backoff::retry_at(failure, backoff::VOLUME);
+            plan.reasons.push(failure.reason.clone().retried_at(at));
+            if wait_until(at, now, plan) {
+                return None;
+            }
+        }
+        VolumeState::Prepared { .. } | VolumeState::Unknown => {}
+    }
+    plan.actions.push(Action::PrepareVolumes {
+        pod: Arc::clone(pod),
+    });
+    None
+}
+
+/// The container's image once it is there; plans to make sure of it otherwise.
+fn image(
+    pod: &Arc<DesiredPod>,
+    container: &containers::Container<'_>,
+    memory: &PodMemory,
+    now: Timestamp,
+    plan: &mut PodPlan,
+) -> Option<ImageState> {
+    let image = container.image();
+    let reason =
+        |word: &str, message: String| Reason::new(word, message).of_container(container.name());
+    match memory.images.get(image) {
+        Some(present @ ImageState::Present { .. }) => return Some(present.clone()),
+        Some(ImageState::Pulling { .. }) => {
+            plan.reasons.push(reason(
+                "ContainerCreating",
+                format!("pulling image {image}"),
+            ));
+            return None;
+        }
+        Some(ImageState::Failed(failure)) => {
+            let at = backoff::retry_at(failure, backoff::PULL);
+            let word = match failure.reason.word.as_str() {
+                "ErrImagePull" if now < at && failure.times > 1 => "ImagePullBackOff",
+                word => word,
+            };
+            plan.reasons
+                .push(reason(word, failure.reason.message.clone()).retried_at(at));
+            if wait_until(at, now, plan) {
+                return None;
+            }
+        }
+        None => {}
+    }
+    let action = Action::EnsureImage {
+        pod: Arc::clone(pod),
+        image: image.to_owned(),
+        policy: container.pull_policy().to_owned(),
+    };
+    if !plan.actions.contains(&action) {
+        plan.actions.push(action);
+    }
+    None
+}
+
+/// Notes when to look again, and says whether that is still to come.
+fn wait_until(at: Timestamp, now: Timestamp, plan: &mut PodPlan) -> bool {
+    let waits = now < at;
+    if waits {
+        plan.wake_at = Some(plan.wake_at.map_or(at, |before| before.min(at)));
+    }
+    waits
+}
+
+/// The same reason for every container of the pod.
+fn waiting_for(pod: &DesiredPod, word: &str, message: &str, plan: &mut PodPlan) {
+    let reasons =
+        containers::all(pod.spec()).map(|c| Reason::new(word, message).of_container(c.name()));
+    plan.reasons.extend(reasons);
+}
+
+/// Whether a sandbox is ready; a word for filters.
+fn is_ready(sandbox: &ObservedSandbox) -> bool {
+    sandbox.state == SandboxState::Ready
+}

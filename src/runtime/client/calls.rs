@@ -1,0 +1,272 @@
+//! One method a call of CRI, each with its deadline and what it was about in its error.
+
+use std::time::Duration;
+
+use tonic::{Response, Status};
+
+use super::{Client, deadline, whole_seconds, within};
+use crate::cri;
+use crate::model::{ContainerId, SandboxId};
+use crate::runtime::error::Error;
+
+impl Client {
+    pub(in crate::runtime) async fn list_sandboxes(
+        &self,
+        filter: cri::PodSandboxFilter,
+    ) -> Result<Vec<cri::PodSandbox>, Error> {
+        let request = cri::ListPodSandboxRequest {
+            filter: Some(filter),
+        };
+        within(
+            deadline::LIST,
+            self.runtime.clone().list_pod_sandbox(request),
+        )
+        .await
+        .map(|answer| answer.items)
+        .map_err(Error::ListSandboxes)
+    }
+
+    pub(in crate::runtime) async fn list_containers(
+        &self,
+        filter: cri::ContainerFilter,
+    ) -> Result<Vec<cri::Container>, Error> {
+        let request = cri::ListContainersRequest {
+            filter: Some(filter),
+        };
+        within(
+            deadline::LIST,
+            self.runtime.clone().list_containers(request),
+        )
+        .await
+        .map(|answer| answer.containers)
+        .map_err(Error::ListContainers)
+    }
+
+    pub(in crate::runtime) async fn sandbox_status(
+        &self,
+        sandbox: &SandboxId,
+    ) -> Result<cri::PodSandboxStatus, Error> {
+        let request = cri::PodSandboxStatusRequest {
+            pod_sandbox_id: sandbox.0.clone(),
+            verbose: false,
+        };
+        within(
+            deadline::CALL,
+            self.runtime.clone().pod_sandbox_status(request),
+        )
+        .await
+        .map(|answer| answer.status.unwrap_or_default())
+        .map_err(|source| Error::SandboxStatus {
+            sandbox: sandbox.clone(),
+            source,
+        })
+    }
+
+    pub(in crate::runtime) async fn container_status(
+        &self,
+        container: &ContainerId,
+    ) -> Result<cri::ContainerStatus, Error> {
+        let request = cri::ContainerStatusRequest {
+            container_id: container.0.clone(),
+            verbose: false,
+        };
+        within(
+            deadline::CALL,
+            self.runtime.clone().container_status(request),
+        )
+        .await
+        .map(|answer| answer.status.unwrap_or_default())
+        .map_err(|source| Error::ContainerStatus {
+            container: container.clone(),
+            source,
+        })
+    }
+
+    pub(in crate::runtime) async fn run_sandbox(
+        &self,
+        config: cri::PodSandboxConfig,
+    ) -> Result<SandboxId, Status> {
+        let request = cri::RunPodSandboxRequest {
+            config: Some(config),
+            runtime_handler: String::new(),
+        };
+        within(
+            deadline::RUN_SANDBOX,
+            self.runtime.clone().run_pod_sandbox(request),
+        )
+        .await
+        .map(|answer| SandboxId(answer.pod_sandbox_id))
+    }
+
+    pub(in crate::runtime) async fn stop_sandbox(&self, sandbox: &SandboxId) -> Result<(), Status> {
+        let request = cri::StopPodSandboxRequest {
+            pod_sandbox_id: sandbox.0.clone(),
+        };
+        within(
+            deadline::CALL,
+            self.runtime.clone().stop_pod_sandbox(request),
+        )
+        .await
+        .map(drop)
+    }
+
+    pub(in crate::runtime) async fn remove_sandbox(
+        &self,
+        sandbox: &SandboxId,
+    ) -> Result<(), Status> {
+        let request = cri::RemovePodSandboxRequest {
+            pod_sandbox_id: sandbox.0.clone(),
+        };
+        within(
+            deadline::CALL,
+            self.runtime.clone().remove_pod_sandbox(request),
+        )
+        .await
+        .map(drop)
+    }
+
+    pub(in crate::runtime) async fn create_container(
+        &self,
+        request: cri::CreateContainerRequest,
+    ) -> Result<ContainerId, Status> {
+        within(
+            deadline::CALL,
+            self.runtime.clone().create_container(request),
+        )
+        .await
+        .map(|answer| ContainerId(answer.container_id))
+    }
+
+    pub(in crate::runtime) async fn start_container(
+        &self,
+        container: &ContainerId,
+    ) -> Result<(), Status> {
+        let request = cri::StartContainerRequest {
+            container_id: container.0.clone(),
+        };
+        within(
+            deadline::CALL,
+            self.runtime.clone().start_container(request),
+        )
+        .await
+        .map(drop)
+    }
+
+    /// The timeout is sent in whole seconds, rounded up.
+    pub(in crate::runtime) async fn stop_container(
+        &self,
+        container: &ContainerId,
+        timeout: Duration,
+    ) -> Result<(), Status> {
+        let request = cri::StopContainerRequest {
+            container_id: container.0.clone(),
+            timeout: whole_seconds(timeout),
+        };
+        within(
+            deadline::beyond(timeout),
+            self.runtime.clone().stop_container(request),
+        )
+        .await
+        .map(drop)
+    }
+
+    pub(in crate::runtime) async fn remove_container(
+        &self,
+        container: &ContainerId,
+    ) -> Result<(), Status> {
+        let request = cri::RemoveContainerRequest {
+            container_id: container.0.clone(),
+        };
+        within(
+            deadline::CALL,
+            self.runtime.clone().remove_container(request),
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Runs a command; a timeout of zero is none, and no deadline either: dropping the future then
+    /// ends the command.
+    pub(in crate::runtime) async fn exec_sync(
+        &self,
+        container: &ContainerId,
+        command: Vec<String>,
+        timeout: Duration,
+    ) -> Result<cri::ExecSyncResponse, Error> {
+        let request = cri::ExecSyncRequest {
+            container_id: container.0.clone(),
+            cmd: command,
+            timeout: whole_seconds(timeout),
+        };
+        let deadline = if timeout.is_zero() {
+            Duration::MAX
+        } else {
+            deadline::beyond(timeout)
+        };
+        within(deadline, self.runtime.clone().exec_sync(request))
+            .await
+            .map_err(|source| Error::ExecSync {
+                container: container.clone(),
+                source,
+            })
+    }
+
+    pub(in crate::runtime) async fn image_status(
+        &self,
+        image: &str,
+    ) -> Result<Option<cri::Image>, Error> {
+        let request = cri::ImageStatusRequest {
+            image: Some(image_spec(image)),
+            verbose: false,
+        };
+        within(deadline::CALL, self.images.clone().image_status(request))
+            .await
+            .map(|answer| answer.image)
+            .map_err(|source| Error::ImageStatus {
+                image: image.to_owned(),
+                source,
+            })
+    }
+
+    /// Pulls an image and returns its reference; dropping the future ends the pull.
+    pub(in crate::runtime) async fn pull_image(
+        &self,
+        image: &str,
+        auth: Option<cri::AuthConfig>,
+        sandbox_config: Option<cri::PodSandboxConfig>,
+    ) -> Result<String, Error> {
+        let request = cri::PullImageRequest {
+            image: Some(image_spec(image)),
+            auth,
+            sandbox_config,
+        };
+        self.images
+            .clone()
+            .pull_image(request)
+            .await
+            .map(|answer| answer.into_inner().image_ref)
+            .map_err(|source| Error::PullImage {
+                image: image.to_owned(),
+                source,
+            })
+    }
+
+    /// CRI's own events; the stream has no end and no deadline.
+    pub(in crate::runtime) async fn container_events(
+        &self,
+    ) -> Result<tonic::Streaming<cri::ContainerEventResponse>, Error> {
+        self.runtime
+            .clone()
+            .get_container_events(cri::GetEventsRequest {})
+            .await
+            .map(Response::into_inner)
+            .map_err(Error::Events)
+    }
+}
+
+fn image_spec(image: &str) -> cri::ImageSpec {
+    cri::ImageSpec {
+        image: image.to_owned(),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,171 @@
+//! Says when to look at the runtime again: hints from its event streams.
+//!
+//! A hint only means "observe": nothing is decided from an event's content, and losing one costs at
+//! most a relist interval. From containerd the hints come from its own event service, which every
+//! version has; from other runtimes from CRI's GetContainerEvents. The runtime being away is not an
+//! error here but a state that ends with [`Hint::All`].
+
+mod containerd;
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::Runtime;
+use super::error::Error;
+use crate::model::ContainerId;
+
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+/// A subscription's request is answered only with the first event; it is taken to be in force when
+/// a later call on the same connection was answered and this has passed.
+const SUBSCRIBED: Duration = Duration::from_millis(20);
+/// How long the runtime's lists may take to show an end that its events announced.
+const SETTLED: Duration = Duration::from_secs(2);
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+
+/// What to look at again. A receiver that lagged behind takes it as [`Hint::All`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// A container or a sandbox, by the runtime's id.
+    Container(String),
+    /// An image whose pull ended or made progress, as pods name it.
+    Image(String),
+    /// Everything: events may have been missed, or the runtime is back.
+    All,
+}
+
+/// Sends hints until cancelled, connecting again with a back-off of 100 ms doubling to 5 s. With a
+/// runtime that has no events at all it is a look at everything each 5 s.
+pub async fn watch_events(
+    runtime: &Runtime,
+    hints: broadcast::Sender<Hint>,
+    cancel: CancellationToken,
+) {
+    let mut delay = FIRST_RETRY;
+    let mut was_reachable = true;
+    loop {
+        let mut connected = false;
+        let watch = watch_once(runtime, &hints, &mut connected);
+        let error = tokio::select! {
+            () = cancel.cancelled() => return,
+            Err(error) = watch => error,
+        };
+        if connected {
+            delay = FIRST_RETRY;
+        }
+        if connected || was_reachable {
+            tracing::debug!(error = %error.line(), "the runtime's events ended; subscribing again");
+        }
+        was_reachable = connected;
+        let pause = if error.is_unimplemented() {
+            LAST_RETRY
+        } else {
+            delay
+        };
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        delay = (delay * 2).min(LAST_RETRY);
+    }
+}
+
+async fn watch_once(
+    runtime: &Runtime,
+    hints: &broadcast::Sender<Hint>,
+    connected: &mut bool,
+) -> Result<Infallible, Error> {
+    let client = &runtime.inner.client;
+    let is_containerd = super::containerd::is(&client.version().await?.runtime_name);
+    *connected = true;
+    let announce = async {
+        client.version().await?;
+        tokio::time::sleep(SUBSCRIBED).await;
+        // Nobody listening is no error: the agent is starting or ending.
+        let _ = hints.send(Hint::All);
+        Ok(())
+    };
+    if is_containerd {
+        let stream = announced(containerd::subscribe(client.channel()), announce).await?;
+        let events = stream.map(|e| e.map(|e| containerd::event_of(&e)));
+        forward(runtime, hints, events).await
+    } else {
+        let stream = announced(client.container_events(), announce).await?;
+        let events = stream.map(|e| e.map(|e| Some(Event::Ended(e.container_id))));
+        forward(runtime, hints, events).await
+    }
+}
+
+/// Waits for a stream, and announces once that it is in force, which is well before its first
+/// event makes it answer.
+async fn announced<T>(
+    subscribe: impl Future<Output = Result<T, Error>>,
+    announce: impl Future<Output = Result<(), Error>>,
+) -> Result<T, Error> {
+    let both = futures_util::future::try_join(subscribe, announce);
+    both.await.map(|(stream, ())| stream)
+}
+
+/// What an event says, as far as it matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Event {
+    /// A container or sandbox has ended.
+    Ended(String),
+    /// A container ran out of memory, which may be known only after it was seen to have ended.
+    OutOfMemory(String),
+}
+
+async fn forward(
+    runtime: &Runtime,
+    hints: &broadcast::Sender<Hint>,
+    mut events: impl Stream<Item = Result<Option<Event>, Status>> + Unpin,
+) -> Result<Infallible, Error> {
+    let mut settling = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            event = events.next() => match event.unwrap_or_else(stream_end).map_err(Error::Events)? {
+                Some(Event::Ended(id)) => settling.push(settle(runtime, id)),
+                Some(Event::OutOfMemory(id)) => {
+                    runtime.inner.cache.forget(&ContainerId(id.clone()));
+                    let _ = hints.send(Hint::Container(id));
+                }
+                None => {}
+            },
+            Some(ended) = settling.next(), if !settling.is_empty() => {
+                if let Some(id) = ended {
+                    let _ = hints.send(Hint::Container(id));
+                }
+            }
+        }
+    }
+}
+
+/// A stream that ends without an error is a runtime that ends.
+fn stream_end() -> Result<Option<Event>, Status> {
+    Err(Status::unavailable("the stream of events ended"))
+}
+
+/// Waits until CRI shows what the event announced: containerd's CRI learns of an exit from the same
+/// stream, so an observation made at once may still say that the container runs. Returns nothing
+/// for what is not this agent's.
+async fn settle(runtime: &Runtime, id: String) -> Option<String> {
+    let mut waited = Duration::ZERO;
+    while waited < SETTLED {
+        match runtime.shows_end(&id).await {
+            Ok(None) => return None,
+            Ok(Some(false)) => {}
+            // What cannot be asked now is looked at by the hint's receiver.
+            Ok(Some(true)) | Err(_) => break,
+        }
+        // Late by an eighth at most: a crashed container is to be back soon.
+        let pause = (waited / 8).max(FIRST_LOOK);
+        tokio::time::sleep(pause).await;
+        waited += pause;
+    }
+    Some(id)
+}

@@ -1,0 +1,132 @@
+//! Watches: the list is made anew at each change of the view, and what differs is an event.
+//!
+//! A watch from a version other than the present one cannot know what changed in between; it tells
+//! the present state of everything as `MODIFIED`, which is right for every client that acts on
+//! state.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::request::{List, Watch};
+use super::table::{Form, table};
+use super::{Api, objects};
+use crate::api::ObjectKey;
+use crate::model::NodeView;
+
+/// The longest a watch stays open when the client names no time.
+const LONGEST: Duration = Duration::from_secs(45 * 60);
+
+struct State {
+    api: Api,
+    list: List,
+    form: Form,
+    known: BTreeMap<ObjectKey, objects::Item>,
+    pending: VecDeque<Bytes>,
+    columns_sent: bool,
+    deadline: Instant,
+}
+
+/// The events of a watch, one line of JSON each, until its time is over or the agent stops.
+pub(super) fn events(
+    api: Api,
+    list: List,
+    watch: &Watch,
+    form: Form,
+) -> BoxStream<'static, Result<Bytes, Infallible>> {
+    let timeout = watch
+        .timeout
+        .map_or(LONGEST, Duration::from_secs)
+        .min(LONGEST);
+    let mut state = State {
+        api,
+        list,
+        form,
+        known: BTreeMap::new(),
+        pending: VecDeque::new(),
+        columns_sent: false,
+        deadline: Instant::now() + timeout,
+    };
+    let view = state.api.view.borrow_and_update().clone();
+    match watch.since {
+        None => state.push_changes(&view, "ADDED"),
+        Some(version) if version == view.version => state.known = state.items(&view),
+        Some(_) => state.push_changes(&view, "MODIFIED"),
+    }
+    stream::unfold(state, |mut state| async move {
+        let event = state.next().await?;
+        Some((Ok(event), state))
+    })
+    .boxed()
+}
+
+impl State {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(event) = self.pending.pop_front() {
+                return Some(event);
+            }
+            let cancel = self.api.cancel.clone();
+            tokio::select! {
+                changed = self.api.view.changed() => changed.ok()?,
+                () = tokio::time::sleep_until(self.deadline) => return None,
+                () = cancel.cancelled() => return None,
+            }
+            let view = self.api.view.borrow_and_update().clone();
+            self.push_changes(&view, "ADDED");
+        }
+    }
+
+    fn items(&self, view: &NodeView) -> BTreeMap<ObjectKey, objects::Item> {
+        let items = self.api.select(view, &self.list).into_iter();
+        items.map(|item| (item.key(), item)).collect()
+    }
+
+    /// Queues an event for everything that differs; what was not known is told with `new`.
+    fn push_changes(&mut self, view: &NodeView, new: &str) {
+        let items = self.items(view);
+        let known = std::mem::take(&mut self.known);
+        for (key, item) in &known {
+            let uid = |item: &objects::Item| item.metadata().uid.clone();
+            if items.get(key).is_none_or(|found| uid(found) != uid(item)) {
+                self.push("DELETED", item, view);
+            }
+        }
+        for (key, item) in &items {
+            match known.get(key) {
+                Some(before) if before == item => {}
+                Some(before) if before.metadata().uid == item.metadata().uid => {
+                    self.push("MODIFIED", item, view);
+                }
+                Some(_) => self.push("ADDED", item, view),
+                None => self.push(new, item, view),
+            }
+        }
+        self.known = items;
+    }
+
+    fn push(&mut self, kind: &str, item: &objects::Item, view: &NodeView) {
+        let version = view.version.max(1).to_string();
+        let object = match self.form {
+            Form::Plain => item.to_value(&version),
+            Form::Table(include) => {
+                let now = (self.api.clock)();
+                let items = std::slice::from_ref(item);
+                let mut object = table(self.list.resource, items, include, &version, now);
+                if self.columns_sent {
+                    object["columnDefinitions"] = Value::Null;
+                }
+                self.columns_sent = true;
+                object
+            }
+        };
+        let mut line = json!({"type": kind, "object": object}).to_string();
+        line.push('\n');
+        self.pending.push_back(line.into());
+    }
+}

@@ -1,0 +1,139 @@
+//! One manifest file's content: read with its limits, and admitted.
+//!
+//! Text is not kept. Whatever cannot be read at all is one refusal of the whole file.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic;
+use std::path::Path;
+
+use super::walk::{Found, Stamp};
+use crate::api::{self, Admitted, ObjectRef, Origin};
+
+/// The largest manifest that is read, in bytes.
+const LIMIT: u64 = 10 << 20;
+
+/// A document that was not admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rejection {
+    /// Where it stands.
+    pub(super) origin: Origin,
+    /// Which object it is, as far as it could be read.
+    pub(super) object: Option<ObjectRef>,
+    /// A line an error.
+    pub(super) errors: Vec<String>,
+}
+
+/// What a file says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Reading {
+    /// Its objects, in their order.
+    pub(super) admitted: Vec<Admitted>,
+    /// Its documents that were refused, in their order.
+    pub(super) refused: Vec<Rejection>,
+}
+
+/// A reading with the version of the file it is of; no version where it should be tried again.
+pub(super) type Versioned = (Reading, Option<Stamp>);
+
+/// Reads a file that was found; `None` where it went away meanwhile.
+pub(super) fn read(path: &Path, found: &Found) -> Option<Versioned> {
+    let stamp = found.stamp.as_ref().ok().copied();
+    if let Err(why) = &found.stamp {
+        return Some((refuse(path, why), None));
+    }
+    if let Some(why) = &found.distrust {
+        return Some((refuse(path, why), stamp));
+    }
+    match bytes(path) {
+        Ok((text, stamp)) => Some((admit(path, &text), Some(stamp))),
+        Err(Unread::Refused(why, stamp)) => Some((refuse(path, &why), Some(stamp))),
+        Err(Unread::Failed(e)) if e.kind() == io::ErrorKind::NotFound && !found.linked => None,
+        Err(Unread::Failed(error)) => Some((refuse(path, &error.to_string()), None)),
+    }
+}
+
+enum Unread {
+    Failed(io::Error),
+    Refused(String, Stamp),
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn bytes(path: &Path) -> Result<(Vec<u8>, Stamp), Unread> {
+    // Not blocking: what was a file when it was listed may be a fifo by now.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    let stamp = Stamp::of(&metadata);
+    if !metadata.is_file() {
+        return Err(Unread::Refused(
+            "it is not a regular file".to_owned(),
+            stamp,
+        ));
+    }
+    let mut text = Vec::with_capacity(usize::try_from(metadata.len().min(LIMIT)).unwrap_or(0) + 1);
+    file.take(LIMIT + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LIMIT {
+        let why = format!(
+            "it is larger than {} MiB, the most that is read",
+            LIMIT >> 20
+        );
+        return Err(Unread::Refused(why, stamp));
+    }
+    Ok((text, stamp))
+}
+
+fn admit(path: &Path, text: &[u8]) -> Reading {
+    let file = path.to_string_lossy();
+    if let Err(error) = std::str::from_utf8(text) {
+        let before = &text[..error.valid_up_to()];
+        let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+        let mut reading = refuse(path, "");
+        reading.refused[0].errors = vec![format!("{file}:{line}: it is not UTF-8 text")];
+        return reading;
+    }
+    // A defect in decoding must cost one file, not the agent.
+    let Ok(results) = panic::catch_unwind(|| api::admit(&file, text)) else {
+        return refuse(
+            path,
+            "setlet failed to decode it, which is a defect of setlet",
+        );
+    };
+    let mut reading = Reading::default();
+    for result in results {
+        match result {
+            Ok(admitted) => reading.admitted.push(admitted),
+            Err(rejected) => reading.refused.push(Rejection {
+                errors: rejected.lines().collect(),
+                origin: rejected.origin,
+                object: rejected.object,
+            }),
+        }
+    }
+    reading
+}
+
+/// Refuses a file as a whole.
+fn refuse(path: &Path, why: &str) -> Reading {
+    let file = path.to_string_lossy().into_owned();
+    Reading {
+        admitted: Vec::new(),
+        refused: vec![Rejection {
+            errors: vec![format!("{file}: {why}")],
+            origin: Origin {
+                file,
+                document: 1,
+                line: 1,
+            },
+            object: None,
+        }],
+    }
+}

@@ -1,0 +1,175 @@
+//! The task that keeps the snapshot of the manifests directory current.
+//!
+//! All file work is done on a thread that may block, so that a directory on a network filesystem
+//! that hangs holds up nothing else. Events lead to a look within a millisecond; a scan of
+//! everything follows every rescan interval whatever the events say.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::directory::{Manifests, Moment};
+use super::watcher::{Change, Events, events};
+use super::{Error, LastGood, Settings, SourceMetrics};
+use crate::model::Snapshot;
+
+/// How many files are kept on disk at a time; in between, events are seen to.
+const KEEP: usize = 256;
+/// How many events are taken in at a time.
+const BATCH: usize = 1024;
+
+/// What the task reads.
+pub struct Inputs {
+    /// The settings; a change of all but the path takes effect at once.
+    pub settings: watch::Receiver<Settings>,
+    /// Each message asks for a scan of everything.
+    pub rescan: mpsc::Receiver<()>,
+    /// What keeps the last good objects.
+    pub keeper: Box<dyn LastGood>,
+    /// The source's metrics.
+    pub metrics: SourceMetrics,
+}
+
+/// What there is to do.
+enum Step {
+    Scan,
+    Note(Vec<Change>),
+    LookAgain,
+    Keep,
+}
+
+/// What the thread that may block works on.
+struct Work {
+    manifests: Manifests,
+    events: Events,
+}
+
+/// Keeps `snapshots` at what the manifests directory says, until cancelled.
+///
+/// # Errors
+///
+/// The thread that reads files panicked. A directory or file that cannot be read is no error: it
+/// is in the snapshot.
+pub async fn watch_directory(
+    inputs: Inputs,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    cancel: CancellationToken,
+) -> Result<(), Error> {
+    let Inputs {
+        mut settings,
+        mut rescan,
+        keeper,
+        metrics,
+    } = inputs;
+    let start = settings.borrow_and_update().clone();
+    let path = start.path.clone();
+    let (events, mut changes) = events(&path);
+    let mut work = Work {
+        manifests: Manifests::new(start, keeper, metrics),
+        events,
+    };
+    let mut step = Step::Scan;
+    let mut rescan_at = moment().now;
+    let mut keep_failed = false;
+    loop {
+        if matches!(step, Step::Scan) {
+            rescan_at = moment().now + work.manifests.settings.rescan_interval;
+            keep_failed = false;
+        }
+        let keeping = matches!(step, Step::Keep);
+        let mut run = tokio::task::spawn_blocking(move || {
+            let done = work.run(step);
+            (work, done)
+        });
+        let (back, done) = tokio::select! {
+            done = &mut run => done.map_err(|source| Error::Panicked { path: path.clone(), source })?,
+            () = cancel.cancelled() => return Ok(()),
+        };
+        work = back;
+        keep_failed |= keeping && !done;
+        if let Some(snapshot) = work.manifests.publish() {
+            snapshots.send_replace(Arc::new(snapshot));
+        }
+        let keep = work.manifests.has_unkept() && !keep_failed;
+        let wake_at = work
+            .manifests
+            .next_look()
+            .map_or(rescan_at, |at| at.min(rescan_at));
+        step = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Ok(()),
+            Some(()) = rescan.recv() => Step::Scan,
+            Ok(()) = settings.changed() => {
+                let new = settings.borrow_and_update().clone();
+                // The path stays what it was at the start.
+                work.manifests.settings = Settings { path: path.clone(), ..new };
+                Step::Scan
+            }
+            change = changes.next() => {
+                let mut all = vec![change];
+                all.extend(std::iter::from_fn(|| changes.ready()).take(BATCH));
+                Step::Note(all)
+            }
+            () = std::future::ready(()), if keep => Step::Keep,
+            () = tokio::time::sleep_until(wake_at.into()) => {
+                if rescan_at <= wake_at { Step::Scan } else { Step::LookAgain }
+            }
+        };
+    }
+}
+
+impl Work {
+    /// Does one step; false where keeping failed.
+    fn run(&mut self, step: Step) -> bool {
+        let at = moment();
+        let scan = match step {
+            Step::Keep => return self.manifests.keep(KEEP),
+            Step::Scan => true,
+            Step::LookAgain => self.manifests.look_again(at),
+            Step::Note(changes) => {
+                for change in &changes {
+                    match change {
+                        Change::Directory(path) | Change::Gone(path) => self.events.leave(path),
+                        Change::Anything => self.manifests.metrics.overflows.inc(&[]),
+                        _ => {}
+                    }
+                }
+                self.manifests.note(changes, at)
+            }
+        };
+        if scan {
+            self.scan(at);
+        }
+        true
+    }
+
+    fn scan(&mut self, at: Moment) {
+        let root = self.manifests.settings.path.clone();
+        if let Some(above) = root.parent() {
+            // The directory itself may come, go, or be replaced.
+            self.events.enter(above, (0, 0));
+        }
+        let events = &mut self.events;
+        let entered = self
+            .manifests
+            .scan(at, &mut |path, id| events.enter(path, id));
+        if !entered {
+            self.events.leave(&root);
+        }
+        let took: Duration = moment().now.saturating_duration_since(at.now);
+        self.manifests.metrics.scan_seconds.observe(&[], took);
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "files are compared with the clock that stamps them, and waited for with the other"
+)]
+fn moment() -> Moment {
+    Moment {
+        now: Instant::now(),
+        wall: SystemTime::now(),
+    }
+}

@@ -1,0 +1,7 @@
+//! Whole-value tests of the statuses.
+
+mod age;
+mod daemonset;
+pub(crate) mod fixture;
+mod node;
+mod pod;

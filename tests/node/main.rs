@@ -1,0 +1,40 @@
+//! The node suite: runs the real agent against a real containerd that it starts for itself.
+//!
+//! Each topic is a module with a `register` function that adds its trials to the [`suite::Suite`].
+//! It follows Kubernetes only where a topic says so; here nothing is decided. It needs root and
+//! what `tests/node/setup.sh` installs, and fails when something is missing: it never skips.
+//!
+//! `cargo test --test node -- [FILTER]` runs it; `SETLET_TEST_CONTAINERD=DIR` takes containerd
+//! from DIR (see `fetch-containerd.sh`).
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads clocks and writes files as it likes"
+)]
+
+mod bad_input;
+mod bed;
+#[allow(dead_code, reason = "each topic uses the part that it needs")]
+mod harness;
+mod host_paths;
+#[allow(dead_code, reason = "each topic uses the part that it needs")]
+mod image;
+mod lifecycle;
+mod many;
+#[allow(dead_code, reason = "each topic uses the part that it needs")]
+mod set;
+mod suite;
+mod survival;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut suite = suite::Suite::new();
+    bed::register(&mut suite);
+    lifecycle::register(&mut suite);
+    survival::register(&mut suite);
+    bad_input::register(&mut suite);
+    host_paths::register(&mut suite);
+    many::register(&mut suite);
+    suite.run()
+}
