@@ -24,6 +24,7 @@ use crate::api::ContainerName;
 use crate::cri;
 use crate::model::{DesiredPod, ImageState, NodeFacts, VolumePaths};
 
+pub use crate::cri::CgroupDriver;
 pub use container::container;
 pub use labels::container_hash;
 pub use sandbox::sandbox;
