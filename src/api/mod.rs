@@ -16,6 +16,7 @@ mod schema;
 pub mod selector;
 #[cfg(test)]
 mod tests;
+mod unsupported;
 pub mod update;
 mod validate;
 
