@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value;
 
+use super::decode::Dialect;
 use super::decode::tree::{Shape, Tree};
 use super::error::{Cause, FieldError, Refusal, Rejected};
 use super::names::{Kind, ObjectKey, ObjectRef};
@@ -97,46 +98,60 @@ pub(super) fn admit_tree(
             });
         }
     };
-    let object = reference(tree, kind);
-    let refuse = |refusal, mut errors: Vec<FieldError>| {
-        errors = errors
-            .into_iter()
-            .map(|error| located(error, tree))
-            .collect();
-        errors.sort_by_key(|error| error.position);
-        Rejected {
-            origin: origin.clone(),
-            object: object.clone(),
-            refusal,
-            errors,
+    let json = ownership == Ownership::Kept || origin.file.ends_with(".json");
+    let dialect = if json { Dialect::Json } else { Dialect::Yaml };
+    match checked(kind, tree, ownership, dialect) {
+        Ok(object) => Ok(Admitted { origin, object }),
+        Err((refusal, errors)) => {
+            let located = errors.into_iter().map(|error| located(error, tree));
+            let mut errors: Vec<FieldError> = located.collect();
+            errors.sort_by_key(|error| error.position);
+            let object = reference(tree, kind);
+            Err(Rejected {
+                origin,
+                object,
+                refusal,
+                errors,
+            })
         }
-    };
+    }
+}
+
+/// The object, or the errors of the first kind it has.
+fn checked(
+    kind: Kind,
+    tree: &Tree,
+    ownership: Ownership,
+    dialect: Dialect,
+) -> Result<Object, (Refusal, Vec<FieldError>)> {
     let table = match kind {
         Kind::DaemonSet => &schema::DAEMON_SET,
         Kind::ConfigMap => &schema::CONFIG_MAP,
         Kind::Secret => &schema::SECRET,
     };
-    let decoded = decode::decode(tree, table);
+    let mut decoded = decode::decode(tree, table, dialect);
+    if kind == Kind::DaemonSet {
+        decoded.decode.extend(template_generation(tree));
+    }
     if !decoded.decode.is_empty() {
-        return Err(refuse(Refusal::Decode, decoded.decode));
+        return Err((Refusal::Decode, decoded.decode));
     }
     if !decoded.strict.is_empty() {
-        return Err(refuse(Refusal::Strict, decoded.strict));
+        return Err((Refusal::Strict, decoded.strict));
     }
     let mut value = decoded.value;
     defaults::apply(kind, &mut value, ownership);
     let value = Value::Object(value);
     let errors = validate::validate(kind, &value);
     if !errors.is_empty() {
-        return Err(refuse(Refusal::Validation, errors));
+        return Err((Refusal::Validation, errors));
     }
-    match typed(kind, value) {
-        Ok(object) => Ok(Admitted { origin, object }),
-        Err(message) => {
-            let error = FieldError::new("", Cause::TypeInvalid, message);
-            Err(refuse(Refusal::Decode, vec![error]))
-        }
-    }
+    typed(kind, value).map_err(|message| {
+        (
+            Refusal::Decode,
+            vec![FieldError::new("", Cause::TypeInvalid, message)],
+        )
+    })
 }
 
 /// The error with the position of its field, if it has none yet.
@@ -191,6 +206,20 @@ fn identify(tree: &Tree) -> Result<Kind, FieldError> {
         cause,
         format!("{what}; {kind} needs apiVersion: {wanted}"),
     ))
+}
+
+/// What is wrong with the annotation in which a server counts the template's changes.
+fn template_generation(tree: &Tree) -> Option<FieldError> {
+    const NAME: &str = "deprecated.daemonset.template.generation";
+    let text = tree
+        .get("metadata")?
+        .get("annotations")?
+        .get(NAME)?
+        .text()?;
+    let message = format!("{text:?} must be a whole number; better, remove the annotation");
+    let field = format!("metadata.annotations[{NAME}]");
+    let wrong = text.parse::<i64>().is_err();
+    wrong.then(|| FieldError::new(field, Cause::TypeInvalid, message))
 }
 
 /// Kind, namespace and name as far as they can be read.

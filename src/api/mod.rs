@@ -16,6 +16,7 @@ mod schema;
 pub mod selector;
 #[cfg(test)]
 mod tests;
+mod unsupported;
 pub mod update;
 mod validate;
 
@@ -105,12 +106,23 @@ impl Object {
     #[must_use]
     pub fn to_value(&self) -> Value {
         let value = match self {
-            Self::DaemonSet(set) => serde_json::to_value(set.object()),
+            Self::DaemonSet(set) => serde_json::to_value(set.object()).map(without_empty_names),
             Self::ConfigMap(map) => serde_json::to_value(map.as_ref()),
             Self::Secret(secret) => serde_json::to_value(secret.as_ref()),
         };
         value.unwrap_or_default()
     }
+}
+
+/// The set without the empty names that the API's own types write where a server writes nothing.
+fn without_empty_names(mut set: Value) -> Value {
+    let secrets = set.pointer_mut("/spec/template/spec/imagePullSecrets");
+    for secret in secrets.and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Value::Object(secret) = secret {
+            secret.retain(|key, name| key != "name" || *name != "");
+        }
+    }
+    set
 }
 
 /// Reads every document of a file: YAML, or JSON where the file's name ends in `.json`.

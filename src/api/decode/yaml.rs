@@ -266,6 +266,14 @@ impl<'a> Composer<'a> {
         if !tag.is_yaml_core_schema() {
             return Ok(Shape::Text(text));
         }
+        if tag.suffix == "binary" {
+            let encoded: String = text.split_whitespace().collect();
+            let bytes: Result<k8s_openapi::ByteString, _> = serde_json::from_value(encoded.into());
+            return match bytes {
+                Ok(bytes) => Ok(Shape::Text(String::from_utf8_lossy(&bytes.0).into_owned())),
+                Err(_) => Err(self.failure(span, "the text after !!binary is not base64")),
+            };
+        }
         let found = scalar::resolve_plain(&text);
         match (tag.suffix.as_str(), found) {
             ("null", shape @ Shape::Null)
