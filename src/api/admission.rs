@@ -77,10 +77,6 @@ fn check_list(origin: &Origin, tree: &Tree) -> Option<Rejected> {
     })
 }
 
-#[expect(
-    clippy::result_large_err,
-    reason = "a refusal is the caller's to keep, not to pass up"
-)]
 pub(super) fn admit_tree(
     origin: Origin,
     tree: &Tree,

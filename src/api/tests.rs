@@ -87,8 +87,7 @@ fn keys_that_are_no_text_become_text() {
 
 #[test]
 fn merges_add_what_is_not_written_yet() {
-    let base = SET.replace("kind: DaemonSet\n", "kind: DaemonSet\n");
-    let text = base.replace(
+    let text = SET.replace(
         "selector: {matchLabels: {app: agent}}",
         "selector: {matchLabels: &l {app: agent}}",
     );
