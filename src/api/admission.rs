@@ -77,10 +77,6 @@ fn check_list(origin: &Origin, tree: &Tree) -> Option<Rejected> {
     })
 }
 
-#[expect(
-    clippy::result_large_err,
-    reason = "a refusal is the caller's to keep, not to pass up"
-)]
 pub(super) fn admit_tree(
     origin: Origin,
     tree: &Tree,
@@ -98,51 +94,60 @@ pub(super) fn admit_tree(
             });
         }
     };
-    let object = reference(tree, kind);
-    let refuse = |refusal, mut errors: Vec<FieldError>| {
-        errors = errors
-            .into_iter()
-            .map(|error| located(error, tree))
-            .collect();
-        errors.sort_by_key(|error| error.position);
-        Rejected {
-            origin: origin.clone(),
-            object: object.clone(),
-            refusal,
-            errors,
+    let json = ownership == Ownership::Kept || origin.file.ends_with(".json");
+    let dialect = if json { Dialect::Json } else { Dialect::Yaml };
+    match checked(kind, tree, ownership, dialect) {
+        Ok(object) => Ok(Admitted { origin, object }),
+        Err((refusal, errors)) => {
+            let located = errors.into_iter().map(|error| located(error, tree));
+            let mut errors: Vec<FieldError> = located.collect();
+            errors.sort_by_key(|error| error.position);
+            let object = reference(tree, kind);
+            Err(Rejected {
+                origin,
+                object,
+                refusal,
+                errors,
+            })
         }
-    };
+    }
+}
+
+/// The object, or the errors of the first kind it has.
+fn checked(
+    kind: Kind,
+    tree: &Tree,
+    ownership: Ownership,
+    dialect: Dialect,
+) -> Result<Object, (Refusal, Vec<FieldError>)> {
     let table = match kind {
         Kind::DaemonSet => &schema::DAEMON_SET,
         Kind::ConfigMap => &schema::CONFIG_MAP,
         Kind::Secret => &schema::SECRET,
     };
-    let json = ownership == Ownership::Kept || origin.file.ends_with(".json");
-    let dialect = if json { Dialect::Json } else { Dialect::Yaml };
-    let decoded = decode::decode(tree, table, dialect);
+    let mut decoded = decode::decode(tree, table, dialect);
+    if kind == Kind::DaemonSet {
+        decoded.decode.extend(template_generation(tree));
+    }
     if !decoded.decode.is_empty() {
-        return Err(refuse(Refusal::Decode, decoded.decode));
+        return Err((Refusal::Decode, decoded.decode));
     }
     if !decoded.strict.is_empty() {
-        return Err(refuse(Refusal::Strict, decoded.strict));
-    }
-    if let Some(error) = template_generation(tree).filter(|_| kind == Kind::DaemonSet) {
-        return Err(refuse(Refusal::Decode, vec![error]));
+        return Err((Refusal::Strict, decoded.strict));
     }
     let mut value = decoded.value;
     defaults::apply(kind, &mut value, ownership);
     let value = Value::Object(value);
     let errors = validate::validate(kind, &value);
     if !errors.is_empty() {
-        return Err(refuse(Refusal::Validation, errors));
+        return Err((Refusal::Validation, errors));
     }
-    match typed(kind, value) {
-        Ok(object) => Ok(Admitted { origin, object }),
-        Err(message) => {
-            let error = FieldError::new("", Cause::TypeInvalid, message);
-            Err(refuse(Refusal::Decode, vec![error]))
-        }
-    }
+    typed(kind, value).map_err(|message| {
+        (
+            Refusal::Decode,
+            vec![FieldError::new("", Cause::TypeInvalid, message)],
+        )
+    })
 }
 
 /// The error with the position of its field, if it has none yet.

@@ -16,6 +16,7 @@ mod schema;
 pub mod selector;
 #[cfg(test)]
 mod tests;
+mod unsupported;
 pub mod update;
 mod validate;
 
@@ -165,10 +166,6 @@ pub fn admit(file: &str, text: &[u8]) -> Vec<Result<Admitted, Rejected>> {
 ///
 /// # Errors
 /// The first kind of error the object has, and all errors of that kind.
-#[expect(
-    clippy::result_large_err,
-    reason = "a refusal is the caller's to keep, not to pass up"
-)]
 pub fn admit_value(origin: Origin, value: Value) -> Result<Admitted, Rejected> {
     admit_tree(origin, &decode::tree::from_value(value), Ownership::Kept)
 }

@@ -3,11 +3,6 @@
 //! The data lies in `tests/vectors`, or where `SETLET_VECTORS` says, in directories named after
 //! their topic. A directory or file that is missing is left out. The last line counts.
 
-#![expect(
-    clippy::result_large_err,
-    reason = "refusals are what is compared here"
-)]
-
 mod cri;
 mod cri_case;
 mod cri_files;
