@@ -186,3 +186,40 @@ fn fields_that_cannot_be_honoured_are_named() {
     ];
     assert_eq!(fields, wanted);
 }
+
+/// A short stand-in for the fuzz target: the same promise on a fixed row of broken texts.
+#[test]
+fn broken_texts_are_refused_in_words() {
+    const PIECES: [&str; 16] = [
+        "\n", ": ", "- ", "{", "]", "&a ", "*a", "<<: *a", "'", "\"", "!!int ", "---\n", "\t",
+        "0x", "\u{0}", "|\n",
+    ];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % bound as u64).unwrap()
+    };
+    for round in 0..1500 {
+        let mut text = SET.to_owned();
+        for _ in 0..=next(4) {
+            let at = next(text.len());
+            match next(3) {
+                0 => text.insert_str(at, PIECES[next(PIECES.len())]),
+                1 => drop(text.drain(at..(at + next(8)).min(text.len()))),
+                _ => text.replace_range(at..=at, PIECES[next(PIECES.len())]),
+            }
+        }
+        let file = if round % 8 == 0 { "f.json" } else { "f.yaml" };
+        for result in admit(file, text.as_bytes()) {
+            match result {
+                Err(rejected) => assert!(!rejected.errors.is_empty(), "{text}"),
+                Ok(admitted) => {
+                    let again = admit_value(admitted.origin.clone(), admitted.object.to_value());
+                    assert_eq!(again, Ok(admitted), "{text}");
+                }
+            }
+        }
+    }
+}
