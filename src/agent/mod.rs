@@ -76,6 +76,7 @@ struct Channels {
 async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     let facts = Arc::new(settings::node_facts(&config)?);
     settings::refuse_beside_kubelet(&config)?;
+    settings::name_unfollowed(&config);
     settings::make_directories(&config)?;
     let store = Arc::new(Store::open(&config.paths.state)?);
     let socket = server::bind(&config.socket(), Some(&config.socket_group)).await?;

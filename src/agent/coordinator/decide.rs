@@ -15,6 +15,7 @@ use crate::model::{BackOff, DesiredPod, Goal, Reason, References, SetReport};
 use crate::plan::backoff;
 use crate::plan::references::resolve;
 use crate::plan::rollout::{self, Replace, Rollout};
+use crate::plan::wishes::unfollowed;
 
 impl Coordinator {
     /// Decides for one set.
@@ -60,6 +61,7 @@ impl Coordinator {
     ) {
         let held: Vec<Reason> = set.map(held).unwrap_or_default();
         reasons.extend(held.iter().cloned());
+        reasons.extend(set.map(unfollowed).unwrap_or_default());
         let back_off = set.map_or(self.back_off, |set| self.back_off_of(set, reasons));
         let mut goals = rollout.goals;
         if rollout.make
