@@ -6,6 +6,7 @@
 
 mod coordinator;
 mod error;
+mod gauges;
 mod hands;
 mod host;
 mod inventory;
@@ -270,6 +271,9 @@ fn start_server(
     socket: tokio::net::UnixListener,
     metrics: &Metrics,
 ) {
+    let gauges = gauges::Gauges::new(metrics);
+    let (view, cancel) = (channels.reporter.subscribe(), channels.cancel.clone());
+    tasks.start("gauges", gauges.follow(view, cancel));
     let metrics = metrics.clone();
     let api = server::Api {
         view: channels.reporter.subscribe(),

@@ -72,7 +72,9 @@ fn summary(view: &NodeView) -> String {
     text
 }
 
-fn is_running(pod: &crate::model::PodReport) -> bool {
+/// Whether every main container of a pod runs.
+#[must_use]
+pub fn is_running(pod: &crate::model::PodReport) -> bool {
     let containers = &pod.want.spec().containers;
     pod.have.as_ref().is_some_and(|have| {
         let runs = |name: &str| {

@@ -129,6 +129,9 @@ fn set_text(
         text.push_str(&format!("read from {origin}\n"));
     }
     text.push_str("\nrules:\n");
+    if set.rules.is_empty() {
+        text.push_str("  yes  it names no node, label or affinity, and the node has no taint\n");
+    }
     for rule in &set.rules {
         let answer = if rule.holds {
             colour.paint(32, "yes")
