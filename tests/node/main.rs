@@ -21,6 +21,7 @@ mod host_paths;
 mod image;
 mod lifecycle;
 mod many;
+mod service;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod set;
 mod suite;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     survival::register(&mut suite);
     bad_input::register(&mut suite);
     host_paths::register(&mut suite);
+    service::register(&mut suite);
     many::register(&mut suite);
     suite.run()
 }

@@ -30,6 +30,8 @@ pub struct Agent {
     dir: PathBuf,
     /// What its configuration file says; written at each [`Agent::start`].
     pub config: Value,
+    /// What its environment has besides ours.
+    pub env: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -72,6 +74,7 @@ impl Agent {
             node: node.to_owned(),
             dir,
             config,
+            env: Vec::new(),
             child: None,
         }
     }
@@ -142,6 +145,7 @@ impl Agent {
         let child = Command::new(SETLET)
             .args(["run", "--config"])
             .arg(self.config_file())
+            .envs(self.env.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("agent.log"))
             .stderr(log)

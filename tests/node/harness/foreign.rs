@@ -8,6 +8,8 @@ use setlet::cri;
 use setlet::cri::image_service_client::ImageServiceClient;
 use setlet::cri::runtime_service_client::RuntimeServiceClient;
 
+use std::time::Duration;
+
 use super::containerd::{Containerd, block_on};
 
 /// What a foreign pod is made of.
@@ -99,8 +101,16 @@ pub fn try_run(containerd: &Containerd, recipe: &Recipe<'_>) -> Result<Pod, toni
     })
 }
 
-/// Ends a pod at once and removes it with its containers.
+/// Ends a pod at once and removes it with its containers. An agent that was killed may have left
+/// the runtime in the middle of a call, which is waited for.
 pub fn remove(containerd: &Containerd, sandbox: &str) {
+    let what = format!("sandbox {sandbox} is removed");
+    super::wait_for(Duration::from_secs(10), &what, || {
+        try_remove(containerd, sandbox).map_err(|status| status.to_string())
+    });
+}
+
+fn try_remove(containerd: &Containerd, sandbox: &str) -> Result<(), tonic::Status> {
     let pod_sandbox_id = sandbox.to_owned();
     block_on(async {
         let mut runtime = RuntimeServiceClient::new(containerd.channel().await);
@@ -109,9 +119,8 @@ pub fn remove(containerd: &Containerd, sandbox: &str) {
         };
         runtime.stop_pod_sandbox(stop).await?;
         let remove = cri::RemovePodSandboxRequest { pod_sandbox_id };
-        runtime.remove_pod_sandbox(remove).await
+        runtime.remove_pod_sandbox(remove).await.map(drop)
     })
-    .unwrap_or_else(|status| panic!("remove {sandbox}: {status}"));
 }
 
 /// Pulls an image, or says what the runtime says.
