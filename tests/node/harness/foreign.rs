@@ -3,12 +3,11 @@
 //! but the generated messages.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use setlet::cri;
 use setlet::cri::image_service_client::ImageServiceClient;
 use setlet::cri::runtime_service_client::RuntimeServiceClient;
-
-use std::time::Duration;
 
 use super::containerd::{Containerd, block_on};
 
