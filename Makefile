@@ -36,7 +36,7 @@ lint: setup ## format and clippy; a warning is an error
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 bench: setup ## side by side with the raw CRI calls, as ratios
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench node -- $(ARGS)
 
 # Not part of `test`: where cargo-deny is not installed, building it takes long. The
 # advisory database is asked only where it can be reached.

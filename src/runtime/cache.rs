@@ -1,6 +1,8 @@
 //! What was learnt of containers and sandboxes that cannot change any more, so that observing again
 //! costs no call for each of them.
 //!
+//! An end that the runtime's events announced is known here before the runtime's lists show it.
+//!
 //! A cache only: losing it costs calls. It is shared between the clones of the runtime's handle, and
 //! its lock is never held while waiting.
 
@@ -32,6 +34,18 @@ pub(super) struct Details {
     pub log_path: Option<PathBuf>,
     /// The name of the link to its log, where the labels that it is made of are there.
     pub link_name: Option<String>,
+    /// Whether its end is known from an event alone: good until the runtime shows it too, which then
+    /// has more to say of it.
+    pub announced: bool,
+}
+
+/// How a container ended, as an event says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    /// When.
+    pub at: Timestamp,
+    /// The exit status, 128 + signal where a signal ended it.
+    pub exit_code: i32,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +71,13 @@ impl Cache {
         self.entries()
             .containers
             .get(id)
-            .filter(|d| d.state == state || d.state == exited)
+            .filter(|d| {
+                if d.announced {
+                    state != exited
+                } else {
+                    d.state == state || d.state == exited
+                }
+            })
             .cloned()
     }
 
@@ -73,6 +93,26 @@ impl Cache {
                 .containers
                 .insert(id.clone(), details.clone());
         }
+    }
+
+    /// Takes in that a container has ended; false where nothing is known of it as running.
+    pub fn announce(&self, id: &ContainerId, end: End) -> bool {
+        let mut entries = self.entries();
+        let running = cri::ContainerState::ContainerRunning;
+        let known = entries.containers.get_mut(id);
+        let Some(details) = known.filter(|d| d.state == running) else {
+            return false;
+        };
+        details.state = cri::ContainerState::ContainerExited;
+        details.finished_at = end.at;
+        details.exit_code = end.exit_code;
+        // As CRI calls it; that memory was short is said with the status.
+        details.reason = match end.exit_code {
+            0 => "Completed".to_owned(),
+            _ => "Error".to_owned(),
+        };
+        details.announced = true;
+        true
     }
 
     /// The addresses of a sandbox.
@@ -101,5 +141,54 @@ impl Cache {
         entries
             .addresses
             .retain(|id, _| sandboxes.contains(id.0.as_str()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cri::ContainerState::{ContainerExited as Exited, ContainerRunning as Running};
+
+    #[test]
+    fn an_announced_end_is_known_until_the_runtime_shows_it_too() {
+        let (cache, id) = (Cache::default(), ContainerId("c".into()));
+        let end = End {
+            at: Timestamp::from_second(9).unwrap(),
+            exit_code: 137,
+        };
+        assert!(!cache.announce(&id, end), "nothing is known of it");
+        let running = Details {
+            state: Running,
+            started_at: Timestamp::from_second(5).unwrap(),
+            finished_at: Timestamp::UNIX_EPOCH,
+            exit_code: 0,
+            reason: String::new(),
+            message: String::new(),
+            log_path: None,
+            link_name: None,
+            announced: false,
+        };
+        cache.put_container(&id, &running);
+        assert!(cache.announce(&id, end));
+        let announced = Details {
+            state: Exited,
+            finished_at: end.at,
+            exit_code: 137,
+            reason: "Error".into(),
+            announced: true,
+            ..running
+        };
+        assert_eq!(cache.container(&id, Running), Some(announced.clone()));
+        assert_eq!(cache.container(&id, Exited), None, "it is asked about");
+        assert!(!cache.announce(&id, end), "it ends once");
+
+        let shown = Details {
+            reason: "OOMKilled".into(),
+            announced: false,
+            ..announced
+        };
+        cache.put_container(&id, &shown);
+        assert_eq!(cache.container(&id, Exited), Some(shown.clone()));
+        assert_eq!(cache.container(&id, Running), Some(shown), "an older list");
     }
 }

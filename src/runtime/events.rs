@@ -1,7 +1,8 @@
 //! Says when to look at the runtime again: hints from its event streams.
 //!
-//! A hint only means "observe": nothing is decided from an event's content, and losing one costs at
-//! most a relist interval. From containerd the hints come from its own event service, which every
+//! A hint only means "observe", and losing one costs at most a relist interval. Of an event's content
+//! one thing is taken: that a container has ended, which containerd's CRI shows only after it has
+//! cleaned up, half the time that a restart takes. From containerd the hints come from its own event service, which every
 //! version has; from other runtimes from CRI's GetContainerEvents. The runtime being away is not an
 //! error here but a state that ends with [`Hint::All`].
 
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::Runtime;
+use super::cache::End;
 use super::error::Error;
 use crate::model::ContainerId;
 
@@ -27,6 +29,8 @@ const SUBSCRIBED: Duration = Duration::from_millis(20);
 /// How long the runtime's lists may take to show an end that its events announced.
 const SETTLED: Duration = Duration::from_secs(2);
 const FIRST_LOOK: Duration = Duration::from_millis(1);
+/// Where nothing but the status waits for what the lists have to add.
+const LATER_LOOK: Duration = Duration::from_millis(50);
 
 /// What to look at again. A receiver that lagged behind takes it as [`Hint::All`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +100,7 @@ async fn watch_once(
         forward(runtime, hints, events).await
     } else {
         let stream = announced(client.container_events(), announce).await?;
-        let events = stream.map(|e| e.map(|e| Some(Event::Ended(e.container_id))));
+        let events = stream.map(|e| e.map(|e| Some(Event::Ended(None, e.container_id))));
         forward(runtime, hints, events).await
     }
 }
@@ -114,8 +118,8 @@ async fn announced<T>(
 /// What an event says, as far as it matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Event {
-    /// A container or sandbox has ended.
-    Ended(String),
+    /// A container or sandbox has ended; how, where that is told.
+    Ended(Option<End>, String),
     /// A container ran out of memory, which may be known only after it was seen to have ended.
     OutOfMemory(String),
 }
@@ -129,7 +133,14 @@ async fn forward(
     loop {
         tokio::select! {
             event = events.next() => match event.unwrap_or_else(stream_end).map_err(Error::Events)? {
-                Some(Event::Ended(id)) => settling.push(settle(runtime, id)),
+                Some(Event::Ended(end, id)) => {
+                    let cache = &runtime.inner.cache;
+                    let known = end.is_some_and(|end| cache.announce(&ContainerId(id.clone()), end));
+                    if known {
+                        let _ = hints.send(Hint::Container(id.clone()));
+                    }
+                    settling.push(settle(runtime, id, if known { LATER_LOOK } else { FIRST_LOOK }));
+                }
                 Some(Event::OutOfMemory(id)) => {
                     runtime.inner.cache.forget(&ContainerId(id.clone()));
                     let _ = hints.send(Hint::Container(id));
@@ -153,7 +164,7 @@ fn stream_end() -> Result<Option<Event>, Status> {
 /// Waits until CRI shows what the event announced: containerd's CRI learns of an exit from the same
 /// stream, so an observation made at once may still say that the container runs. Returns nothing
 /// for what is not this agent's.
-async fn settle(runtime: &Runtime, id: String) -> Option<String> {
+async fn settle(runtime: &Runtime, id: String, first_look: Duration) -> Option<String> {
     let mut waited = Duration::ZERO;
     while waited < SETTLED {
         match runtime.shows_end(&id).await {
@@ -163,7 +174,7 @@ async fn settle(runtime: &Runtime, id: String) -> Option<String> {
             Ok(Some(true)) | Err(_) => break,
         }
         // Late by an eighth at most: a crashed container is to be back soon.
-        let pause = (waited / 8).max(FIRST_LOOK);
+        let pause = (waited / 8).max(first_look);
         tokio::time::sleep(pause).await;
         waited += pause;
     }

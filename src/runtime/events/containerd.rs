@@ -4,10 +4,12 @@ use containerd_client::events::{TaskExit, TaskOom};
 use containerd_client::services::v1::SubscribeRequest;
 use containerd_client::services::v1::events_client::EventsClient;
 use containerd_client::types::Envelope;
+use jiff::Timestamp;
 use prost::Message;
 use tonic::transport::Channel;
 
 use super::Event;
+use crate::runtime::cache::End;
 use crate::runtime::containerd::{NAMESPACE, in_namespace};
 use crate::runtime::error::Error;
 
@@ -33,7 +35,7 @@ pub(super) fn event_of(envelope: &Envelope) -> Option<Event> {
     match any.type_url.rsplit('/').next()? {
         "containerd.events.TaskExit" => {
             let exit = TaskExit::decode(bytes).ok()?;
-            (exit.id == exit.container_id).then_some(Event::Ended(exit.container_id))
+            (exit.id == exit.container_id).then(|| Event::Ended(end_of(&exit), exit.container_id))
         }
         "containerd.events.TaskOOM" => {
             let oom = TaskOom::decode(bytes).ok()?;
@@ -41,6 +43,14 @@ pub(super) fn event_of(envelope: &Envelope) -> Option<Event> {
         }
         _ => None,
     }
+}
+
+fn end_of(exit: &TaskExit) -> Option<End> {
+    let at = exit.exited_at.as_ref()?;
+    Some(End {
+        at: Timestamp::new(at.seconds, at.nanos).ok()?,
+        exit_code: i32::try_from(exit.exit_status).ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -66,7 +76,16 @@ mod tests {
             id: "c".into(),
             ..Default::default()
         };
-        assert_eq!(event_of(&envelope(&exit)), Some(Event::Ended("c".into())));
+        let ended = |end| Some(Event::Ended(end, "c".into()));
+        assert_eq!(event_of(&envelope(&exit)), ended(None), "without a time");
+        let at = exit.exited_at.get_or_insert_default();
+        (at.seconds, at.nanos) = (7, 1);
+        exit.exit_status = 137;
+        let end = End {
+            at: Timestamp::new(7, 1).unwrap(),
+            exit_code: 137,
+        };
+        assert_eq!(event_of(&envelope(&exit)), ended(Some(end)));
         exit.id = "exec-1".into();
         assert_eq!(event_of(&envelope(&exit)), None);
     }

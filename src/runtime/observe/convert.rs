@@ -162,6 +162,7 @@ pub(super) fn details(status: &cri::ContainerStatus) -> Details {
         message: status.message.clone(),
         log_path: Some(PathBuf::from(&status.log_path)).filter(|p| p.is_absolute()),
         link_name: links::name(&status.labels, &status.id),
+        announced: false,
     }
 }
 
