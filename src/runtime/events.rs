@@ -26,6 +26,8 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 /// A subscription's request is answered only with the first event; it is taken to be in force when
 /// a later call on the same connection was answered and this has passed.
 const SUBSCRIBED: Duration = Duration::from_millis(20);
+/// Pauses before everything is looked at again after a subscription.
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 /// How long the runtime's lists may take to show an end that its events announced.
 const SETTLED: Duration = Duration::from_secs(2);
 const FIRST_LOOK: Duration = Duration::from_millis(1);
@@ -130,8 +132,11 @@ async fn forward(
     mut events: impl Stream<Item = Result<Option<Event>, Status>> + Unpin,
 ) -> Result<Infallible, Error> {
     let mut settling = FuturesUnordered::new();
+    let again = look_again(hints);
+    tokio::pin!(again);
     loop {
         tokio::select! {
+            () = &mut again => {}
             event = events.next() => match event.unwrap_or_else(stream_end).map_err(Error::Events)? {
                 Some(Event::Ended(end, id)) => {
                     let cache = &runtime.inner.cache;
@@ -154,6 +159,16 @@ async fn forward(
             }
         }
     }
+}
+
+/// A busy runtime may take longer to put a subscription in force than was allowed for: what ended
+/// in between is found by looking at everything twice more.
+async fn look_again(hints: &broadcast::Sender<Hint>) {
+    for pause in LOOK_AGAIN {
+        tokio::time::sleep(pause).await;
+        let _ = hints.send(Hint::All);
+    }
+    std::future::pending().await
 }
 
 /// A stream that ends without an error is a runtime that ends.
