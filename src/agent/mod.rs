@@ -7,6 +7,7 @@
 mod coordinator;
 mod error;
 mod hands;
+mod hooks;
 mod host;
 mod inventory;
 mod keep;

@@ -5,10 +5,18 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::backoff::failed_again;
-use crate::model::{Action, Failure, ImageState, Outcome, PodMemory, Reason, VolumeState};
+use crate::model::{
+    Action, Failure, ImageState, ObservedPod, Outcome, PodMemory, PostStart, Reason, StopKind,
+    StopTarget, VolumeState,
+};
 
 /// Takes the outcome of an action into the memory.
 pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: Timestamp) {
+    if let Action::StopContainers { targets } = action {
+        targets
+            .iter()
+            .for_each(|target| remember_stop(memory, target));
+    }
     match (action, outcome) {
         (Action::PrepareVolumes { pod }, Outcome::Volumes(paths)) => {
             memory.volumes = VolumeState::Prepared {
@@ -39,6 +47,12 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
         (Action::StartContainer { container, .. }, Outcome::Done) => {
             memory.containers.remove(container.as_str());
         }
+        (Action::RunPostStart { id, .. }, Outcome::Done) => {
+            memory.instances.entry(id.clone()).or_default().post_start = PostStart::Done;
+        }
+        (Action::RunPostStart { id, .. }, Outcome::Failed(reason)) => {
+            memory.instances.entry(id.clone()).or_default().post_start = PostStart::Failed(reason);
+        }
         (Action::RunSandbox { .. }, Outcome::Done) => memory.sandbox = None,
         (Action::StopSandbox { id }, Outcome::Done) => {
             memory.stopped.insert(id.clone());
@@ -68,6 +82,24 @@ pub fn forget_failures(memory: &mut PodMemory) {
     memory.containers.clear();
     memory.sandbox = None;
     memory.teardown = None;
+}
+
+/// Forgets containers that the runtime no longer has.
+pub fn forget_removed(memory: &mut PodMemory, have: Option<&ObservedPod>) {
+    memory.instances.retain(|id, _| {
+        let mut containers = have.iter().flat_map(|have| &have.containers);
+        containers.any(|container| container.id == *id)
+    });
+}
+
+/// A hook is not run twice, whatever became of the stop that follows it.
+fn remember_stop(memory: &mut PodMemory, target: &StopTarget) {
+    if target.hook.is_none() && target.kind != StopKind::Unhealthy {
+        return;
+    }
+    let instance = memory.instances.entry(target.id.clone()).or_default();
+    instance.pre_stopped |= target.hook.is_some();
+    instance.unhealthy |= target.kind == StopKind::Unhealthy;
 }
 
 fn remember_image(memory: &mut PodMemory, image: &str, outcome: Outcome, now: Timestamp) {
