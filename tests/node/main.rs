@@ -21,6 +21,7 @@ mod host_paths;
 mod image;
 mod lifecycle;
 mod many;
+mod probes;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod set;
 mod suite;
@@ -36,5 +37,6 @@ fn main() -> ExitCode {
     bad_input::register(&mut suite);
     host_paths::register(&mut suite);
     many::register(&mut suite);
+    probes::register(&mut suite);
     suite.run()
 }
