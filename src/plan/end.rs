@@ -103,9 +103,10 @@ pub(super) fn stop_running(
     let since = want
         .filter(|want| want.goal == Goal::End)
         .and_then(|want| want.record.ending_since);
-    let begun = since.unwrap_or(now);
-    let left =
-        grace.saturating_sub(Duration::try_from(now.duration_since(begun)).unwrap_or_default());
+    let passed = now.duration_since(since.unwrap_or(now));
+    let passed = Duration::try_from(passed).unwrap_or_default();
+    // As kubelet, whole seconds that have passed are taken off.
+    let left = grace.saturating_sub(Duration::from_secs(passed.as_secs()));
 
     let order = want.map(sidecars).unwrap_or_default();
     let place = |container: &ObservedContainer| {
