@@ -4,6 +4,8 @@
 //! What it decides is on disk before any worker hears of it. It touches neither runtime nor network
 //! itself, and ends nothing on the word of a snapshot that is not synced.
 
+mod decide;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +17,11 @@ use tracing::{info, warn};
 
 use super::ledger::{Ledger, Slot};
 use super::pods;
-use crate::api::daemonset::DaemonSet;
+use super::reporter::{Planned, Reporter};
 use crate::api::{ObjectKey, Uid};
-use crate::eligibility;
 use crate::model::{
-    BackOff, DesiredPod, Goal, NodeFacts, NodeView, ObservedPod, PodRecord, PodReport, Reason,
-    References, SetReport, Snapshot, SourceCondition,
+    BackOff, DesiredPod, NodeFacts, ObservedPod, PodRecord, PodReport, Reason, SetReport, Snapshot,
 };
-use crate::plan::backoff;
-use crate::plan::references::resolve;
-use crate::plan::rollout::{self, Replace, Rollout};
 use crate::store::Store;
 
 /// How long to wait before a decision that could not be written down is tried again.
@@ -57,7 +54,7 @@ pub struct Coordinator {
     store: Arc<Store>,
     start_worker: StartWorker,
     clock: fn() -> Timestamp,
-    view: watch::Sender<Arc<NodeView>>,
+    reporter: Reporter,
     ledger: Ledger,
     snapshot: Arc<Snapshot>,
     node: Arc<NodeFacts>,
@@ -79,7 +76,7 @@ impl Coordinator {
         store: Arc<Store>,
         records: Vec<PodRecord>,
         start_worker: StartWorker,
-        view: watch::Sender<Arc<NodeView>>,
+        reporter: Reporter,
         clock: fn() -> Timestamp,
     ) -> Self {
         let mut ledger = Ledger::default();
@@ -90,7 +87,7 @@ impl Coordinator {
             store,
             start_worker,
             clock,
-            view,
+            reporter,
             ledger,
             snapshot: Arc::default(),
             node: Arc::default(),
@@ -156,15 +153,7 @@ impl Coordinator {
     fn take_inventory(&mut self, inputs: &mut Inputs) {
         let (inventory, trouble) = inputs.inventory.borrow_and_update().clone();
         let first = self.inventory.is_none() && inventory.is_some();
-        self.view.send_if_modified(|view| {
-            let changed = view.runtime != trouble;
-            if changed {
-                let view = Arc::make_mut(view);
-                view.runtime = trouble;
-                view.version += 1;
-            }
-            changed
-        });
+        self.reporter.report_runtime(trouble.as_ref());
         let Some(listed) = &inventory else { return };
         self.gone.retain(|uid| listed.contains_key(uid));
         for slot in self.ledger.all_mut() {
@@ -260,214 +249,17 @@ impl Coordinator {
         }
     }
 
-    /// Decides for one set.
-    fn decide(&mut self, key: &ObjectKey) {
-        let set = self.snapshot.sets.get(key).map(|(set, _)| Arc::clone(set));
-        let facts = self.ledger.facts(key);
-        let mut reasons = Vec::new();
-        let rollout = match &set {
-            Some(set) => {
-                let rules = eligibility::explain(set, &self.node);
-                let verdict = eligibility::verdict(rules.clone());
-                let rollout = rollout::plan_rollout(&verdict, set.revision(), replace(set), &facts);
-                self.reports.insert(
-                    key.clone(),
-                    Arc::new(SetReport {
-                        verdict,
-                        rules,
-                        pods: Vec::new(),
-                        reasons: Vec::new(),
-                    }),
-                );
-                rollout
-            }
-            None if self.snapshot.synced => rollout::end_all(&facts),
-            None => rollout::leave_all(&facts),
-        };
-        if self.inventory.is_some() {
-            self.apply(key, set.as_deref(), rollout, &mut reasons);
-        }
-        if let Some(report) = self.reports.get_mut(key) {
-            let report = Arc::make_mut(report);
-            report.pods = self.ledger.of_set(key).to_vec();
-            report.reasons = reasons;
-        }
-    }
-
-    fn apply(
-        &mut self,
-        key: &ObjectKey,
-        set: Option<&DaemonSet>,
-        rollout: Rollout,
-        reasons: &mut Vec<Reason>,
-    ) {
-        let held: Vec<Reason> = set.map(held).unwrap_or_default();
-        reasons.extend(held.iter().cloned());
-        let back_off = set.map_or(self.back_off, |set| self.back_off_of(set, reasons));
-        let mut goals = rollout.goals;
-        if rollout.make
-            && let Some(set) = set
-            && let Some(uid) = self.make(set, reasons)
-        {
-            let alone = self.ledger.of_set(key).len() == 1;
-            goals.push((uid, if alone { Goal::Run } else { Goal::Stage }));
-        }
-        for (uid, goal) in goals {
-            self.tell(&uid, goal, &held, back_off);
-        }
-    }
-
-    /// Makes and records a new pod.
-    fn make(&mut self, set: &DaemonSet, reasons: &mut Vec<Reason>) -> Option<Uid> {
-        let record = match pods::new_record(set, &self.node.name, (self.clock)()) {
-            Ok(record) => record,
-            Err(reason) => {
-                reasons.push(reason);
-                return None;
-            }
-        };
-        if !self.write(&record) {
-            reasons.push(Reason::new(
-                "FailedCreate",
-                "the state directory cannot be written",
-            ));
-            return None;
-        }
-        let uid = record.key.uid.clone();
-        info!(pod = %record.key, revision = %record.revision, "made");
-        self.ledger.add(Slot::new(Arc::new(record), false));
-        Some(uid)
-    }
-
-    /// Gives a pod's worker its wish, and starts the worker with the first one.
-    fn tell(&mut self, uid: &Uid, goal: Goal, held: &[Reason], back_off: BackOff) {
-        let now = (self.clock)();
-        let Some(slot) = self.ledger.get(uid) else {
-            return;
-        };
-        if goal == Goal::End && slot.record.ending_since.is_none() {
-            let ending = pods::ending(&slot.record, now);
-            if !self.write(&ending) {
-                return;
-            }
-            if let Some(slot) = self.ledger.get_mut(uid) {
-                slot.record = ending;
-            }
-        }
-        let Some(slot) = self.ledger.get_mut(uid) else {
-            return;
-        };
-        let found = resolve(&slot.record.key.namespace, &slot.refers_to, &self.snapshot);
-        let references = match &slot.mailbox {
-            Some(mailbox) if *mailbox.borrow().references == found => {
-                Arc::clone(&mailbox.borrow().references)
-            }
-            _ if found == References::default() => Arc::default(),
-            _ => Arc::new(found),
-        };
-        let wish = Arc::new(DesiredPod {
-            record: Arc::clone(&slot.record),
-            goal,
-            references,
-            held: if goal == Goal::End {
-                Vec::new()
-            } else {
-                held.to_vec()
-            },
-            back_off,
-        });
-        match &slot.mailbox {
-            Some(mailbox) => {
-                mailbox.send_if_modified(|old| {
-                    let changed = !same(old, &wish);
-                    if changed {
-                        *old = wish;
-                    }
-                    changed
-                });
-            }
-            None => {
-                let (mailbox, worker) = watch::channel(wish);
-                slot.mailbox = Some(mailbox);
-                (self.start_worker)(worker);
-            }
-        }
-    }
-
-    /// The set's own back-off where its annotation gives one.
-    fn back_off_of(&self, set: &DaemonSet, reasons: &mut Vec<Reason>) -> BackOff {
-        let Some(text) = set.annotation(backoff::ANNOTATION) else {
-            return self.back_off;
-        };
-        backoff::from_annotation(text, self.back_off).unwrap_or_else(|why| {
-            let message = format!("metadata.annotations[{}]: {why}", backoff::ANNOTATION);
-            reasons.push(Reason::new("InvalidAnnotation", message));
-            self.back_off
-        })
-    }
-
     /// Publishes the view, where it changed.
     fn publish(&mut self) {
-        let ready = self.inventory.is_some() && self.snapshot.synced;
-        let pods: BTreeMap<Uid, PodReport> = self
+        let all = self.inventory.is_some() && self.snapshot.synced;
+        let planned = if all { Planned::All } else { Planned::Part };
+        let pods = self
             .ledger
             .reports()
             .map(|(uid, report)| (uid.clone(), report.clone()))
             .collect();
-        self.view.send_if_modified(|view| {
-            let ready = view.ready || ready;
-            let changed = !Arc::ptr_eq(&view.node, &self.node)
-                || !Arc::ptr_eq(&view.snapshot, &self.snapshot)
-                || view.ready != ready
-                || view.sets != self.reports
-                || view.pods != pods;
-            if changed {
-                let view = Arc::make_mut(view);
-                view.node = Arc::clone(&self.node);
-                view.snapshot = Arc::clone(&self.snapshot);
-                view.sets.clone_from(&self.reports);
-                view.pods = pods;
-                view.ready = ready;
-                view.version += 1;
-            }
-            changed
-        });
+        let (node, snapshot) = (&self.node, &self.snapshot);
+        self.reporter
+            .report_pass(node, snapshot, &self.reports, &pods, planned);
     }
-}
-
-/// Whether two wishes are the same to a worker; the record's identity stands for its content.
-fn same(old: &DesiredPod, new: &DesiredPod) -> bool {
-    Arc::ptr_eq(&old.record, &new.record)
-        && old.goal == new.goal
-        && old.references == new.references
-        && old.held == new.held
-        && old.back_off == new.back_off
-}
-
-/// Why nothing of a set may be started: fields that are accepted but cannot be honoured here.
-fn held(set: &DaemonSet) -> Vec<Reason> {
-    let reason = |error: crate::api::FieldError| {
-        Reason::new("Unsupported", format!("{}: {}", error.field, error.message))
-    };
-    set.unsupported().into_iter().map(reason).collect()
-}
-
-fn replace(set: &DaemonSet) -> Replace {
-    let strategy = set
-        .spec()
-        .update_strategy
-        .as_ref()
-        .and_then(|strategy| strategy.type_.as_deref());
-    if strategy == Some("OnDelete") {
-        Replace::OnDelete
-    } else {
-        Replace::WhenStaged
-    }
-}
-
-/// Whether the sources could be looked at, in order or not: when the agent has nothing left to wait
-/// for before it calls itself started.
-#[must_use]
-pub fn is_settled(view: &NodeView) -> bool {
-    view.ready || matches!(view.snapshot.condition, SourceCondition::Unreadable(_))
 }

@@ -15,9 +15,10 @@ use tracing::warn;
 
 use super::hands::Hands;
 use crate::api::{ContainerName, PodKey};
+use crate::model::paths::pod_directory;
 use crate::model::{Action, Check, ContainerId, Outcome, Reason, StopKind, StopTarget};
 use crate::probe::run_hook;
-use crate::runtime::{Cri, Error, files};
+use crate::runtime::{Cri, Error};
 
 /// The least a container is given between SIGTERM and SIGKILL.
 const SHORTEST: Duration = Duration::from_secs(2);
@@ -53,7 +54,7 @@ impl Hands {
 
     /// Where a container's success is marked.
     fn mark(&self, key: &PodKey, id: &ContainerId) -> PathBuf {
-        let pod = files::pod_directory(key, &self.places.pods_root);
+        let pod = pod_directory(key, &self.places.pods_root);
         pod.join("hooks").join(&id.0)
     }
 

@@ -8,9 +8,9 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::cri::CgroupDriver;
+use super::reporter::Reporter;
 use crate::model::NodeFacts;
-use crate::runtime::translate::{Host, RuntimeFeatures};
+use crate::runtime::translate::{CgroupDriver, Host, RuntimeFeatures};
 use crate::runtime::{Hint, Runtime, RuntimeFacts};
 
 /// How often a runtime that does not answer is asked again.
@@ -22,7 +22,7 @@ pub async fn keep_host(
     runtime: Runtime,
     mut node: watch::Receiver<Arc<NodeFacts>>,
     mut hints: broadcast::Receiver<Hint>,
-    version: watch::Sender<String>,
+    reporter: Reporter,
     cancel: CancellationToken,
 ) {
     let mut known = None;
@@ -32,7 +32,7 @@ pub async fn keep_host(
             Ok(facts) => {
                 let text = format!("{}://{}", facts.name, facts.version);
                 info!(runtime = %text, "the container runtime answered");
-                version.send_replace(text);
+                reporter.report_runtime_version(text);
                 known = Some(facts);
             }
             Err(error) => debug!(%error, "the container runtime does not answer"),

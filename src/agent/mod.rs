@@ -15,6 +15,7 @@ mod ledger;
 mod logs;
 mod notify;
 mod pods;
+mod reporter;
 mod settings;
 mod signals;
 mod tasks;
@@ -34,7 +35,7 @@ pub use error::Error;
 
 use crate::config::{self, Config, Loaded};
 use crate::metrics::Metrics;
-use crate::model::{BackOff, DesiredPod, NodeFacts, NodeView, PodReport, Snapshot};
+use crate::model::{BackOff, DesiredPod, NodeFacts, PodReport, Snapshot};
 use crate::runtime::{self, Hint, Runtime, run_puller, watch_events};
 use crate::server;
 use crate::source::{self, SourceMetrics, watch_directory};
@@ -42,6 +43,7 @@ use crate::store::Store;
 use coordinator::{Coordinator, Inputs};
 use hands::Hands;
 use notify::Notify;
+use reporter::Reporter;
 use signals::Told;
 use tasks::Tasks;
 use worker::Worker;
@@ -69,12 +71,13 @@ struct Channels {
     loaded: watch::Sender<Loaded>,
     node: watch::Sender<Arc<NodeFacts>>,
     snapshot: watch::Sender<Arc<Snapshot>>,
-    view: watch::Sender<Arc<NodeView>>,
+    reporter: Reporter,
 }
 
 async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     let facts = Arc::new(settings::node_facts(&config)?);
     settings::refuse_beside_kubelet(&config)?;
+    settings::name_unfollowed(&config);
     settings::make_directories(&config)?;
     let store = Arc::new(Store::open(&config.paths.state)?);
     let socket = server::bind(&config.socket(), Some(&config.socket_group)).await?;
@@ -92,7 +95,7 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
         }),
         node: watch::Sender::new(facts),
         snapshot: watch::Sender::new(Arc::default()),
-        view: watch::Sender::new(Arc::new(first_view())),
+        reporter: Reporter::new(Timestamp::now()),
     };
     let mut tasks = Tasks::new(channels.cancel.clone());
     start_runtime(&mut tasks, &channels, &runtime, pulls);
@@ -104,15 +107,6 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     info!("the agent stops; its pods run on");
     tasks.drain(DRAIN).await;
     Ok(())
-}
-
-/// The view before anything is known; its version is higher than any of an earlier life.
-fn first_view() -> NodeView {
-    let version = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
-    NodeView {
-        version,
-        ..NodeView::default()
-    }
 }
 
 /// The tasks around the runtime: events, pulls and what translation must know.
@@ -138,26 +132,13 @@ fn start_runtime(
     tasks.start("pulls", async move {
         run_puller(&puller, pulls, hints, cancel).await
     });
-    let version = watch::Sender::new(String::new());
-    let mut newest = version.subscribe();
-    let view = channels.view.clone();
-    tasks.start("runtime version", async move {
-        while newest.changed().await.is_ok() {
-            let text = newest.borrow_and_update().clone();
-            view.send_modify(|view| {
-                let view = Arc::make_mut(view);
-                view.runtime_version = text;
-                view.version += 1;
-            });
-        }
-    });
     tasks.start(
         "host",
         host::keep_host(
             runtime.clone(),
             channels.node.subscribe(),
             channels.hints.subscribe(),
-            version,
+            channels.reporter.clone(),
             channels.cancel.clone(),
         ),
     );
@@ -229,8 +210,8 @@ fn start_coordinator(
         reports: reports_of_workers,
         cancel: channels.cancel.clone(),
     };
-    let view = channels.view.clone();
-    let coordinator = Coordinator::new(store, records, start_worker, view, Timestamp::now);
+    let reporter = channels.reporter.clone();
+    let coordinator = Coordinator::new(store, records, start_worker, reporter, Timestamp::now);
     tasks.start(
         "coordinator",
         coordinator.run(inputs, notify::beat_every(), notify::beat),
@@ -292,7 +273,7 @@ fn start_server(
 ) {
     let metrics = metrics.clone();
     let api = server::Api {
-        view: channels.view.subscribe(),
+        view: channels.reporter.subscribe(),
         logs: Arc::new(logs::Logs {
             pod_logs: config.paths.pod_logs.clone(),
         }),
@@ -321,7 +302,7 @@ async fn serve_until_told(
             warn!(%error, "changes of the configuration are seen on SIGHUP only");
         }
     });
-    let mut view = channels.view.subscribe();
+    let mut view = channels.reporter.subscribe();
     let mut told = Notify::default();
     loop {
         told.tell(&view.borrow_and_update().clone());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tracing::debug;
 
-use super::coordinator::is_settled;
+use super::reporter::is_settled;
 use crate::model::{NodeView, Verdict};
 
 /// The line of communication with the service manager.

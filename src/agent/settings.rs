@@ -52,6 +52,28 @@ pub fn refuse_beside_kubelet(config: &Config) -> Result<(), Error> {
     }
 }
 
+/// Says which settings ask for what this version does not do.
+pub fn name_unfollowed(config: &Config) {
+    let defaults = Config::defaults();
+    let unfollowed = [
+        ("kubernetes", config.kubernetes != defaults.kubernetes),
+        ("rollback", config.rollback != defaults.rollback),
+        ("imageGC", config.image_gc != defaults.image_gc),
+        (
+            "evictionHard",
+            config.eviction_hard != defaults.eviction_hard,
+        ),
+        ("imagePull", config.image_pull != defaults.image_pull),
+        (
+            "runtimeRequestTimeout",
+            config.runtime_request_timeout != defaults.runtime_request_timeout,
+        ),
+    ];
+    for (field, _) in unfollowed.iter().filter(|(_, changed)| *changed) {
+        warn!(field, "this version does not follow this setting");
+    }
+}
+
 /// Makes the directories that the agent writes to and nothing else makes.
 pub fn make_directories(config: &Config) -> Result<(), Error> {
     let paths = &config.paths;
@@ -148,6 +170,7 @@ pub fn follow(
             "the configuration changed; it takes effect when the agent is started again"
         );
     }
+    name_unfollowed(config);
     match node_facts(config) {
         Ok(mut facts) => {
             // The name is the identity of everything that runs; it changes with a restart only.

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use super::names::{ObjectKey, Revision};
-use super::{Cause, FieldError, revisions};
+use super::{FieldError, revisions, unsupported};
 
 /// A DaemonSet that was admitted.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +22,7 @@ pub struct DaemonSet {
 impl DaemonSet {
     /// Takes a value that has been defaulted and validated.
     pub(super) fn from_valid(value: Value) -> Result<Self, String> {
-        let mut object: apps::DaemonSet = super::from_value(value)?;
+        let mut object: apps::DaemonSet = super::admission::from_value(value)?;
         let (Some(namespace), Some(name)) = (&object.metadata.namespace, &object.metadata.name)
         else {
             return Err("has no namespace or no name".to_owned());
@@ -100,66 +100,6 @@ impl DaemonSet {
     /// The fields that are valid but that the agent cannot honour; a set that has any is held.
     #[must_use]
     pub fn unsupported(&self) -> Vec<FieldError> {
-        let mut found = Vec::new();
-        let root = "spec.template.spec";
-        let pod = self.pod_spec();
-        for (index, volume) in pod.volumes.iter().flatten().enumerate() {
-            let value = serde_json::to_value(volume).unwrap_or_default();
-            for source in value.as_object().into_iter().flat_map(|map| map.keys()) {
-                if source != "name" && !MOUNTABLE.contains(&source.as_str()) {
-                    let message = format!(
-                        "{source} volumes need a storage driver or an API server; the agent mounts {}",
-                        MOUNTABLE.join(", ")
-                    );
-                    let field = format!("{root}.volumes[{index}].{source}");
-                    found.push(FieldError::new(field, Cause::NotSupported, message));
-                }
-            }
-        }
-        let mut hold = |field: &str, there: bool, message: &str| {
-            if there {
-                found.push(FieldError::new(
-                    format!("{root}.{field}"),
-                    Cause::NotSupported,
-                    message,
-                ));
-            }
-        };
-        hold(
-            "resourceClaims",
-            pod.resource_claims
-                .as_ref()
-                .is_some_and(|list| !list.is_empty()),
-            "resource claims need a scheduler and a device driver; the agent allocates no devices",
-        );
-        hold(
-            "schedulingGates",
-            pod.scheduling_gates
-                .as_ref()
-                .is_some_and(|list| !list.is_empty()),
-            "there is no scheduler that would lift a gate; remove the gates",
-        );
-        hold(
-            "schedulingGroup",
-            pod.scheduling_group.is_some(),
-            "there is no scheduler that would place a pod group; remove the group",
-        );
-        hold(
-            "os",
-            pod.os.as_ref().is_some_and(|os| os.name == "windows"),
-            "the agent runs Linux pods only",
-        );
-        found
+        unsupported::fields(self.pod_spec())
     }
 }
-
-/// The volume sources the agent can mount.
-const MOUNTABLE: [&str; 7] = [
-    "hostPath",
-    "emptyDir",
-    "configMap",
-    "secret",
-    "downwardAPI",
-    "projected",
-    "image",
-];

@@ -35,9 +35,20 @@ pub(crate) struct Decoded {
     pub(crate) strict: Vec<FieldError>,
 }
 
+/// What the text was: the reference finds keys written twice everywhere in YAML, but in JSON only
+/// where it knows the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// YAML text.
+    Yaml,
+    /// JSON text, or a JSON value that was no text of ours.
+    Json,
+}
+
 /// Decodes a tree as an object of the given type.
-pub(crate) fn decode(tree: &Tree, ty: &Struct) -> Decoded {
+pub(crate) fn decode(tree: &Tree, ty: &Struct, dialect: Dialect) -> Decoded {
     let mut decoder = Decoder {
+        dialect,
         path: String::new(),
         decode: Vec::new(),
         strict: Vec::new(),
@@ -58,6 +69,7 @@ pub(crate) fn decode(tree: &Tree, ty: &Struct) -> Decoded {
 }
 
 struct Decoder {
+    dialect: Dialect,
     path: String,
     decode: Vec<FieldError>,
     strict: Vec<FieldError>,
@@ -109,7 +121,7 @@ impl Decoder {
     }
 
     /// The entries that count, the last of each key; the others are reported.
-    fn distinct<'e>(&mut self, entries: &'e [Entry]) -> Vec<&'e Entry> {
+    fn distinct<'e>(&mut self, entries: &'e [Entry], ty: Option<&Struct>) -> Vec<&'e Entry> {
         let mut place: HashMap<&str, usize> = HashMap::new();
         let small = entries.len() <= 16;
         let mut kept: Vec<&Entry> = Vec::with_capacity(entries.len());
@@ -131,9 +143,12 @@ impl Decoder {
                 0 => "is there twice; keep one".to_owned(),
                 line => format!("is there twice, first in line {line}; keep one"),
             };
-            self.within(&entry.key, |this| {
-                this.unsound(entry, Cause::DuplicateKey, message)
-            });
+            let known = ty.is_none_or(|ty| ty.field(&entry.key).is_some());
+            if known || self.dialect == Dialect::Yaml {
+                self.within(&entry.key, |this| {
+                    this.unsound(entry, Cause::DuplicateKey, message);
+                });
+            }
             if let Some(slot) = kept.get_mut(at) {
                 *slot = entry;
             }
@@ -143,7 +158,7 @@ impl Decoder {
 
     fn object(&mut self, ty: &Struct, entries: &[Entry]) -> Map<String, Value> {
         let mut map = Map::new();
-        for entry in self.distinct(entries) {
+        for entry in self.distinct(entries, Some(ty)) {
             self.within(&entry.key, |this| {
                 let Some(field) = ty.field(&entry.key) else {
                     let message = unknown_field(ty, &entry.key);
@@ -162,8 +177,9 @@ impl Decoder {
     /// Looks for keys written twice in a part that is not decoded.
     fn skip(&mut self, tree: &Tree) {
         match &tree.shape {
+            _ if self.dialect == Dialect::Json => {}
             Shape::Map(entries) => {
-                for entry in self.distinct(entries) {
+                for entry in self.distinct(entries, None) {
                     self.within(&entry.key, |this| this.skip(&entry.value));
                 }
             }
@@ -288,7 +304,7 @@ impl Decoder {
             Shape::Text(text) => Value::String(text.clone()),
             Shape::List(items) => Value::Array(items.iter().map(|item| self.any(item)).collect()),
             Shape::Map(entries) => {
-                let kept = self.distinct(entries);
+                let kept = self.distinct(entries, None);
                 kept.iter()
                     .map(|entry| (entry.key.clone(), self.any(&entry.value)))
                     .collect()
@@ -321,7 +337,7 @@ impl Decoder {
             return None;
         }
         let mut map = Map::new();
-        for entry in self.distinct(entries) {
+        for entry in self.distinct(entries, None) {
             let value = self.inside(&entry.key, |this| this.value(item, &entry.value, false));
             map.insert(entry.key.clone(), value.unwrap_or_else(|| zero(item)));
         }

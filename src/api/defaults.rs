@@ -14,7 +14,8 @@ mod volume;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Kind, Ownership};
+use super::Kind;
+use super::admission::Ownership;
 
 pub(super) use made_pod::apply_pod;
 

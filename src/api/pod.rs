@@ -26,11 +26,12 @@ pub fn pod_from_template(
     pod_name: &str,
     uid: &Uid,
 ) -> Result<Pod, Vec<FieldError>> {
-    let mut spec = set.pod_spec().clone();
-    spec.tolerations = Some(daemon_tolerations(&spec));
-    spec.affinity = Some(pinned(spec.affinity.take(), node_name));
-    let mut pod = admit_pod(metadata(set, pod_name, uid), spec)?;
+    // What is put in below is valid by itself, so the checks are those of the template's pod.
+    let mut pod = defaulted_pod(set)?;
+    pod.metadata = metadata(set, pod_name, uid);
     if let Some(spec) = &mut pod.spec {
+        spec.tolerations = Some(daemon_tolerations(spec));
+        spec.affinity = Some(pinned(spec.affinity.take(), node_name));
         spec.node_name = Some(node_name.to_owned());
         set_priority(spec);
     }

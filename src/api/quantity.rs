@@ -5,8 +5,16 @@
 //! which spellings that are nearly canonical come back as they were written. Values are kept as
 //! decimal digits and a power of ten, so nothing is ever a float.
 
+mod digits;
+mod scan;
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
 use std::fmt;
+
+use digits::{increment, multiply, spell, trim_leading_zeros};
+use scan::{BINARY, SI, Scanned, interpret};
 
 /// A quantity: a decimal number of any size with the notation it was written in.
 #[derive(Debug, Clone)]
@@ -354,194 +362,5 @@ impl Ord for Quantity {
             (false, false) => self.magnitude(other),
             (true, true) => other.magnitude(self),
         }
-    }
-}
-
-const SI: [(&str, i64); 10] = [
-    ("n", -9),
-    ("u", -6),
-    ("m", -3),
-    ("", 0),
-    ("k", 3),
-    ("M", 6),
-    ("G", 9),
-    ("T", 12),
-    ("P", 15),
-    ("E", 18),
-];
-const BINARY: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-
-/// Whether a suffix counts in powers of two, its exponent, and its notation.
-fn interpret(suffix: &str) -> Option<(bool, i64, Format)> {
-    if let Some((_, exponent)) = SI.iter().find(|(name, _)| *name == suffix) {
-        return Some((false, *exponent, Format::DecimalSi));
-    }
-    if let Some(index) = BINARY.iter().position(|name| *name == suffix) {
-        let exponent = i64::try_from(index + 1).unwrap_or_default() * 10;
-        return Some((true, exponent, Format::BinarySi));
-    }
-    let exponent: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
-    Some((false, i64::from(exponent), Format::DecimalExponent))
-}
-
-/// A quantity's text in its parts.
-struct Scanned<'a> {
-    negative: bool,
-    /// Digits before the point, without leading zeros; `0` where none are left.
-    whole: &'a str,
-    fraction: &'a str,
-    suffix: &'a str,
-}
-
-impl<'a> Scanned<'a> {
-    fn scan(text: &'a str) -> Result<Self, QuantityError> {
-        let negative = text.starts_with('-');
-        let rest = text
-            .strip_prefix(['-', '+'])
-            .unwrap_or(text)
-            .trim_start_matches('0');
-        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-        let (whole, rest) = rest.split_at(digits(rest));
-        let whole = if whole.is_empty() { "0" } else { whole };
-        let (fraction, suffix) = match rest.strip_prefix('.') {
-            Some(rest) => rest.split_at(digits(rest)),
-            None => ("", rest),
-        };
-        let tail = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
-        let tail = tail.strip_prefix(['-', '+']).unwrap_or(tail);
-        if !tail.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(QuantityError::Format);
-        }
-        Ok(Self {
-            negative,
-            whole,
-            fraction,
-            suffix,
-        })
-    }
-
-    /// Whether Kubernetes gives the spelling back as it is: it fits the reference's fast path and
-    /// could not be written with a larger suffix.
-    fn keeps_spelling(&self, exponent: i64, format: Format) -> bool {
-        let (whole, fraction) = (self.whole.len(), self.fraction.len());
-        if format == Format::BinarySi {
-            let room = 15_usize.saturating_sub(whole + 1);
-            let needed = usize::try_from(exponent * 3 / 10).unwrap_or(usize::MAX);
-            let odd = self.whole.parse::<u64>().is_ok_and(|value| value & 7 != 0);
-            return fraction == 0 && whole < 15 && room >= needed && odd;
-        }
-        let places = i64::try_from(fraction).unwrap_or(i64::MAX);
-        let scale = exponent.saturating_sub(places);
-        let shifted_ends_in_thousand = {
-            let mut last = self.whole.bytes().chain(self.fraction.bytes()).rev();
-            whole + fraction >= 3 && (0..3).all(|_| last.next() == Some(b'0'))
-        };
-        whole + fraction <= 18
-            && scale >= NANO
-            && scale % 3 == 0
-            && !shifted_ends_in_thousand
-            && !self.whole.starts_with('0')
-    }
-}
-
-fn spell(digits: &[u8]) -> String {
-    digits
-        .iter()
-        .map(|digit| char::from(b'0' + digit))
-        .collect()
-}
-
-fn trim_leading_zeros(digits: &mut Vec<u8>) {
-    let zeros = digits.iter().take_while(|digit| **digit == 0).count();
-    digits.drain(..zeros);
-}
-
-fn multiply(digits: &mut Vec<u8>, factor: u64) {
-    let mut carry: u128 = 0;
-    for digit in digits.iter_mut().rev() {
-        let product = u128::from(*digit) * u128::from(factor) + carry;
-        *digit = u8::try_from(product % 10).unwrap_or_default();
-        carry = product / 10;
-    }
-    let mut front = Vec::new();
-    while carry > 0 {
-        front.push(u8::try_from(carry % 10).unwrap_or_default());
-        carry /= 10;
-    }
-    digits.splice(..0, front.into_iter().rev());
-}
-
-fn increment(digits: &mut Vec<u8>) {
-    for digit in digits.iter_mut().rev() {
-        if *digit < 9 {
-            *digit += 1;
-            return;
-        }
-        *digit = 0;
-    }
-    digits.insert(0, 1);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spellings_come_out_as_kubernetes_writes_them() {
-        for (text, want) in [
-            ("1024Mi", "1Gi"),
-            ("0.5Gi", "512Mi"),
-            ("1000M", "1G"),
-            ("8Ei", "9223372036854775807"),
-            ("-0", "0"),
-            ("+5", "+5"),
-            ("5.", "5."),
-            ("01", "01"),
-            (".5", "500m"),
-            ("1.1Ki", "1126400m"),
-            ("1e30", "1e30"),
-            ("99999999999999999999", "99999999999999999999"),
-            ("100u", "1m"),
-            ("1.0005", "1001m"),
-            ("1.5m", "2m"),
-            ("m", "0"),
-            (".", "0"),
-            ("-1Mi", "-1Mi"),
-            ("123456789012345680000", "123456789012345680k"),
-        ] {
-            let quantity = Quantity::parse(text).map(Quantity::rounded_to_milli);
-            assert_eq!(
-                quantity.map(|q| q.to_string()).as_deref(),
-                Ok(want),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn values_round_away_from_zero() {
-        let value = |text: &str| Quantity::parse(text).map(|q| (q.value(), q.milli_value()));
-        assert_eq!(value("1.5"), Ok((2, 1500)));
-        assert_eq!(value("-1.5"), Ok((-2, -1500)));
-        assert_eq!(value("1Ki"), Ok((1024, 1_024_000)));
-        assert_eq!(value("1e30"), Ok((i64::MAX, i64::MAX)));
-        assert_eq!(value("1n"), Ok((1, 1)));
-    }
-
-    #[test]
-    fn other_texts_are_refused() {
-        for text in [
-            "", "1K", "1 Gi", "1gi", "0x10", "1_000", "1e2.5", "NaN", "\u{ff11}",
-        ] {
-            assert!(Quantity::parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn amounts_compare_by_value() {
-        let parse = |text| Quantity::parse(text).unwrap();
-        assert_eq!(parse("1Gi"), parse("1024Mi"));
-        assert!(parse("100m") < parse("0.2"));
-        assert!(parse("-2") < parse("-1"));
     }
 }

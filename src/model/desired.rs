@@ -100,3 +100,48 @@ impl DesiredPod {
         self.record.pod.spec.as_ref().unwrap_or(&EMPTY)
     }
 }
+
+#[cfg(test)]
+impl DesiredPod {
+    /// A pod of a specification, with the objects it refers to, for tests.
+    pub(crate) fn of_test(spec: serde_json::Value, objects: &[serde_json::Value]) -> Self {
+        let mut references = References::default();
+        for object in objects {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let value = object.clone();
+            if object["kind"] == "Secret" {
+                let secret: Secret = serde_json::from_value(value).expect("a Secret");
+                references.secrets.insert(name.to_owned(), Arc::new(secret));
+            } else {
+                let map: ConfigMap = serde_json::from_value(value).expect("a ConfigMap");
+                references
+                    .config_maps
+                    .insert(name.to_owned(), Arc::new(map));
+            }
+        }
+        let pod = serde_json::json!({
+            "metadata": {"name": "set-abcde", "namespace": "team", "uid": "1-2",
+                "labels": {"app": "x"}},
+            "spec": spec,
+        });
+        let pod: Pod = serde_json::from_value(pod).expect("a pod");
+        Self {
+            record: Arc::new(PodRecord {
+                key: PodKey {
+                    namespace: "team".to_owned(),
+                    name: "set-abcde".to_owned(),
+                    uid: crate::api::Uid::new("1-2"),
+                },
+                set: ObjectKey::new("team", "set"),
+                revision: Revision::new("abc"),
+                pod,
+                created_at: Timestamp::UNIX_EPOCH,
+                ending_since: None,
+            }),
+            goal: Goal::Run,
+            references: Arc::new(references),
+            held: Vec::new(),
+            back_off: BackOff::default(),
+        }
+    }
+}

@@ -71,7 +71,7 @@ pub fn resource(
         "limits" => limit(spec, container, resource, node),
         "requests" => amounts(container.resources.as_ref(), Side::Requests)
             .get(resource)
-            .copied()
+            .cloned()
             .unwrap_or_default(),
         _ => return None,
     };
@@ -102,7 +102,7 @@ pub fn find_container<'a>(spec: &'a PodSpec, name: &str) -> Option<&'a Container
 fn limit(spec: &PodSpec, container: &Container, resource: &str, node: &NodeFacts) -> Amount {
     let own = amounts(container.resources.as_ref(), Side::Limits);
     let of_pod = amounts(spec.resources.as_ref(), Side::Limits);
-    let written = own.get(resource).or_else(|| of_pod.get(resource)).copied();
+    let written = own.get(resource).or_else(|| of_pod.get(resource)).cloned();
     written
         .filter(|a| !a.is_zero())
         .unwrap_or_else(|| match resource {

@@ -9,6 +9,7 @@ pub mod expand;
 mod memory;
 mod node;
 mod observed;
+pub mod paths;
 mod probe;
 mod reason;
 mod report;

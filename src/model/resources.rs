@@ -160,14 +160,16 @@ fn pod_total(spec: &PodSpec, side: Side) -> Amounts {
 fn add(total: &mut Amounts, more: &Amounts) {
     for (name, amount) in more {
         let sum = total.entry(name.clone()).or_default();
-        *sum = *sum + *amount;
+        *sum = sum.plus(amount);
     }
 }
 
 fn raise(total: &mut Amounts, least: &Amounts) {
     for (name, amount) in least {
         let have = total.entry(name.clone()).or_default();
-        *have = (*have).max(*amount);
+        if amount > have {
+            have.clone_from(amount);
+        }
     }
 }
 
@@ -185,7 +187,7 @@ pub fn pod_bounds(spec: &PodSpec) -> (Option<Amount>, Option<Amount>) {
             .chain(spec.init_containers.iter().flatten());
         let bounded =
             set(&of_pod) || all.all(|c| set(&amounts(c.resources.as_ref(), Side::Limits)));
-        total.get(name).copied().filter(|_| bounded)
+        total.get(name).cloned().filter(|_| bounded)
     };
     (bound("cpu"), bound("memory"))
 }

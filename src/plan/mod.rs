@@ -16,6 +16,7 @@ pub mod references;
 pub mod rollout;
 #[cfg(test)]
 mod tests;
+pub mod wishes;
 
 use std::sync::Arc;
 

@@ -68,10 +68,26 @@ pub fn end_all(pods: &[PodFact]) -> Rollout {
     }
 }
 
-/// The goals while it is not known whether the set is gone: everything goes on as it was.
+/// The goals while it is not known whether the set is gone: everything goes on as it was, a pod
+/// that has nothing before it included, so that a machine whose manifests are late still boots.
 #[must_use]
 pub fn leave_all(pods: &[PodFact]) -> Rollout {
-    keep(pods)
+    let goal = |pod: &PodFact| {
+        if pod.ending {
+            Goal::End
+        } else if pod.started || pods.len() == 1 {
+            Goal::Run
+        } else {
+            Goal::Stage
+        }
+    };
+    Rollout {
+        goals: pods
+            .iter()
+            .map(|pod| (pod.uid.clone(), goal(pod)))
+            .collect(),
+        make: false,
+    }
 }
 
 /// Nothing is started and nothing that runs is ended; a pod that was only staged goes.

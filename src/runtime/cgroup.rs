@@ -10,6 +10,7 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use super::translate::cgroup::{PERIOD, PodBounds, cgroup_parent, path_of, pod_bounds_of};
 use super::translate::{Host, linux};
@@ -43,24 +44,44 @@ pub fn prepare(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
 ///
 /// # Errors
 ///
-/// When processes are left in it, or the kernel refuses otherwise.
+/// `FailedKillPod` when processes are left in it, or the kernel refuses otherwise.
 pub fn teardown(uid: &Uid, host: &Host) -> Result<(), Reason> {
+    let paths = [
+        QosClass::Guaranteed,
+        QosClass::Burstable,
+        QosClass::BestEffort,
+    ]
+    .map(|class| path_of(uid, class, host));
+    if host.cgroup_driver == CgroupDriver::Systemd {
+        return stop_slices(&paths);
+    }
     let mut first = Ok(());
     for hierarchy in hierarchies(Path::new(ROOT)) {
-        for class in [
-            QosClass::Guaranteed,
-            QosClass::Burstable,
-            QosClass::BestEffort,
-        ] {
-            let path = below(&hierarchy, &path_of(uid, class, host));
-            let removed = remove(&path).map_err(|e| {
-                let message = format!("cannot remove the cgroup {}: {e}", path.display());
-                Reason::new("FailedKillPod", message)
-            });
+        for path in &paths {
+            let path = below(&hierarchy, path);
+            let removed = remove(&path).map_err(|e| not_removed(&path, &e));
             first = first.and(removed);
         }
     }
     first
+}
+
+/// Stops slices, with which systemd removes their cgroups; those it does not know are no error.
+fn stop_slices(paths: &[String; 3]) -> Result<(), Reason> {
+    let names = paths.iter().filter_map(|path| Path::new(path).file_name());
+    let mut command = Command::new("systemctl");
+    command.args(["--quiet", "--no-block", "stop"]).args(names);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(Stdio::null());
+    match command.status() {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(not_removed(Path::new(&paths[0]), &e)),
+        _ => Ok(()),
+    }
+}
+
+fn not_removed(path: &Path, error: &io::Error) -> Reason {
+    let message = format!("cannot remove the cgroup {}: {error}", path.display());
+    Reason::new("FailedKillPod", message)
 }
 
 type Failure = (PathBuf, io::Error);
@@ -143,7 +164,7 @@ fn make_unified(root: &Path, path: &str) -> Result<(), Failure> {
 fn lower_best_effort(pod: &Path) -> Result<(), Failure> {
     match pod.parent() {
         Some(class) if class.ends_with("besteffort") => {
-            let shares = linux::cpu_shares(Amount::default()).to_string();
+            let shares = linux::cpu_shares(&Amount::default()).to_string();
             write_all(class, &[("cpu.shares", shares)])
         }
         _ => Ok(()),

@@ -21,6 +21,11 @@ use super::translate::{ContainerInput, Host, container, env, mounts, names, secu
 use crate::api::{ContainerName, PodKey};
 use crate::model::{DesiredPod, Reason};
 
+pub use crate::model::paths::{log_directory, pod_directory};
+
+/// The beginning of the name of a termination log; its attempt follows.
+const TERMINATION_LOG: &str = "termination-log.";
+
 /// Values of `fileKeyRef` by volume, path in the volume, and key.
 pub type FileKeys = BTreeMap<(String, String, String), Vec<u8>>;
 
@@ -56,8 +61,11 @@ pub struct ContainerFiles {
 pub fn prepare_pod(pod: &DesiredPod, host: &Host) -> Result<PodFiles, Reason> {
     let own = pod_directory(pod.key(), &host.pods_root);
     make_directory(&own, 0o750).map_err(|e| failed("make", &own, &e))?;
+    // Log shippers are not all root.
     let logs = log_directory(pod.key(), &host.pod_logs);
-    make_directory(&logs, 0o755).map_err(|e| failed("make", &logs, &e))?;
+    for directory in [&host.pod_logs, &logs] {
+        make_directory(directory, 0o755).map_err(|e| failed("make", directory, &e))?;
+    }
     let resolv = match fs::read_to_string(&host.resolv_conf) {
         Ok(text) => ResolvConf::parse(&text),
         // A host without one resolves nothing; neither does the pod.
@@ -114,18 +122,6 @@ pub fn prepare_container(
         files.sub_paths.insert(index, target);
     }
     Ok(files)
-}
-
-/// The directory of everything that is made for a pod but its logs.
-#[must_use]
-pub fn pod_directory(key: &PodKey, pods_root: &Path) -> PathBuf {
-    pods_root.join(key.uid.as_str())
-}
-
-/// The directory of a pod's logs: `NAMESPACE_POD_UID`.
-#[must_use]
-pub fn log_directory(key: &PodKey, pod_logs: &Path) -> PathBuf {
-    pod_logs.join(format!("{}_{}_{}", key.namespace, key.name, key.uid))
 }
 
 /// The path of a container's log below the pod's: `CONTAINER/N.log`.
@@ -196,10 +192,25 @@ fn termination_log(
         .join("containers")
         .join(&container.name);
     make_directory(&directory, 0o750).map_err(|e| failed("make", &directory, &e))?;
-    let path = directory.join(format!("termination-log.{attempt}"));
+    remove_older(&directory, attempt).map_err(|e| failed("tidy", &directory, &e))?;
+    let path = directory.join(format!("{TERMINATION_LOG}{attempt}"));
     // Any user of the container may write its last words.
     write_file(&path, b"", 0o666).map_err(|e| failed("write", &path, &e))?;
     Ok(Some(path))
+}
+
+/// Removes the last words of attempts before the last one; a crash loop would fill the directory.
+fn remove_older(directory: &Path, attempt: u32) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|n| n.strip_prefix(TERMINATION_LOG));
+        let number: Option<u32> = number.and_then(|n| n.parse().ok());
+        if number.is_some_and(|number| number.saturating_add(1) < attempt) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The pod's range of host ids, chosen once, kept in its directory, and shared with no other pod.
@@ -228,8 +239,14 @@ fn user_namespace(pod: &DesiredPod, host: &Host) -> Result<Option<u32>, Reason> 
     Ok(Some(base))
 }
 
+/// Makes a directory with those above it, and gives it exactly this mode, whatever the umask; one
+/// that is there is left as it is.
 pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(mode).create(path)
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(mode).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// Writes a whole file in place and gives it exactly this mode, whatever the umask.

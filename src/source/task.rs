@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::directory::{Manifests, Moment};
-use super::watcher::{Change, Events, events};
+use super::watcher::{Change, Changes, Events, events};
 use super::{Error, LastGood, Settings, SourceMetrics};
 use crate::model::Snapshot;
 
@@ -59,16 +59,21 @@ pub async fn watch_directory(
 ) -> Result<(), Error> {
     let Inputs {
         mut settings,
-        mut rescan,
+        rescan,
         keeper,
         metrics,
     } = inputs;
     let start = settings.borrow_and_update().clone();
     let path = start.path.clone();
-    let (events, mut changes) = events(&path);
+    let (events, changes) = events(&path);
     let mut work = Work {
         manifests: Manifests::new(start, keeper, metrics),
         events,
+    };
+    let mut waits = Waits {
+        settings,
+        rescan,
+        changes,
     };
     let mut step = Step::Scan;
     let mut rescan_at = moment().now;
@@ -93,30 +98,46 @@ pub async fn watch_directory(
             snapshots.send_replace(Arc::new(snapshot));
         }
         let keep = work.manifests.has_unkept() && !keep_failed;
-        let wake_at = work
-            .manifests
+        step = tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            step = waits.next(&mut work.manifests, rescan_at, keep) => step,
+        };
+    }
+}
+
+/// What is waited for between two steps.
+struct Waits {
+    settings: watch::Receiver<Settings>,
+    rescan: mpsc::Receiver<()>,
+    changes: Changes,
+}
+
+impl Waits {
+    /// The next step; events come before the keeping of what they changed.
+    async fn next(&mut self, manifests: &mut Manifests, rescan_at: Instant, keep: bool) -> Step {
+        let wake_at = manifests
             .next_look()
             .map_or(rescan_at, |at| at.min(rescan_at));
-        step = tokio::select! {
+        tokio::select! {
             biased;
-            () = cancel.cancelled() => return Ok(()),
-            Some(()) = rescan.recv() => Step::Scan,
-            Ok(()) = settings.changed() => {
-                let new = settings.borrow_and_update().clone();
+            Some(()) = self.rescan.recv() => Step::Scan,
+            Ok(()) = self.settings.changed() => {
+                let new = self.settings.borrow_and_update().clone();
                 // The path stays what it was at the start.
-                work.manifests.settings = Settings { path: path.clone(), ..new };
+                let path = manifests.settings.path.clone();
+                manifests.settings = Settings { path, ..new };
                 Step::Scan
             }
-            change = changes.next() => {
+            change = self.changes.next() => {
                 let mut all = vec![change];
-                all.extend(std::iter::from_fn(|| changes.ready()).take(BATCH));
+                all.extend(std::iter::from_fn(|| self.changes.ready()).take(BATCH));
                 Step::Note(all)
             }
             () = std::future::ready(()), if keep => Step::Keep,
             () = tokio::time::sleep_until(wake_at.into()) => {
                 if rescan_at <= wake_at { Step::Scan } else { Step::LookAgain }
             }
-        };
+        }
     }
 }
 

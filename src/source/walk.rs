@@ -129,13 +129,11 @@ fn descend(
     });
     enter(path, id);
     let entries: Vec<DirEntry> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
-    listing.directories.insert(
-        path.to_owned(),
-        Directory {
-            id,
-            distrust: distrust.clone(),
-        },
-    );
+    let directory = Directory {
+        id,
+        distrust: distrust.clone(),
+    };
+    listing.directories.insert(path.to_owned(), directory);
     above.push(id);
     for entry in entries {
         let linked = entry.file_type().is_ok_and(|kind| kind.is_symlink());

@@ -37,11 +37,8 @@ pub(super) fn prepare(
     let path = context.directory(payload.kind, volume);
     context.make(volume, &path)?;
     match payload.medium {
-        Medium::Memory => mounts::tmpfs(&path, context.tmpfs_bytes(None)).map_err(Error::io(
-            volume,
-            "mount tmpfs on",
-            &path,
-        ))?,
+        Medium::Memory => mounts::tmpfs(&path, context.tmpfs_bytes(None), context.fs_group())
+            .map_err(Error::io(volume, "mount tmpfs on", &path))?,
         Medium::Disk => fs::set_permissions(&path, Permissions::from_mode(0o777))
             .map_err(Error::io(volume, "chmod", &path))?,
     }

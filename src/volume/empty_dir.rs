@@ -5,26 +5,27 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::EmptyDirVolumeSource;
 
 use super::{Context, Error, mounts, ownership};
 use crate::model::Amount;
 
-/// Makes the directory, and mounts what its medium asks for.
+/// Makes the directory, and mounts what its medium asks for. Once made it is the containers': its
+/// modes and owners are not touched again.
 pub(super) fn prepare(
     context: &Context<'_>,
     volume: &str,
     source: &EmptyDirVolumeSource,
 ) -> Result<PathBuf, Error> {
     let path = context.directory("empty-dir", volume);
-    let fresh = !path.exists();
-    context.make(volume, &path)?;
+    let group = context.fs_group();
     match source.medium.as_deref() {
         Some("Memory") => {
             let limit = source.size_limit.as_ref().map(|q| Amount::of(q).value());
-            mounts::tmpfs(&path, context.tmpfs_bytes(limit)).map_err(Error::io(
+            context.make(volume, &path)?;
+            mounts::tmpfs(&path, context.tmpfs_bytes(limit), group).map_err(Error::io(
                 volume,
                 "mount tmpfs on",
                 &path,
@@ -32,26 +33,33 @@ pub(super) fn prepare(
         }
         Some(medium) if medium.starts_with("HugePages") => {
             let size = page_size(context, volume, medium)?;
-            mounts::hugetlbfs(&path, size).map_err(Error::io(
+            context.make(volume, &path)?;
+            mounts::hugetlbfs(&path, size, group).map_err(Error::io(
                 volume,
                 "mount hugetlbfs on",
                 &path,
             ))?;
         }
-        _ if fresh => {
-            fs::set_permissions(&path, Permissions::from_mode(0o777))
-                .map_err(Error::io(volume, "chmod", &path))?;
-        }
-        _ => {}
-    }
-    if let Some(group) = context.fs_group() {
-        ownership::give(&path, group, ownership::Access::ReadWrite).map_err(Error::io(
-            volume,
-            "set the group of",
-            &path,
-        ))?;
+        _ if path.is_dir() => {}
+        _ => on_disk(context, volume, &path)?,
     }
     Ok(path)
+}
+
+/// Makes a directory on disk under another name first, so that it is never there by halves.
+fn on_disk(context: &Context<'_>, volume: &str, path: &Path) -> Result<(), Error> {
+    let new = context.directory("empty-dir", &format!(".new-{volume}"));
+    context.make(volume, &new)?;
+    fs::set_permissions(&new, Permissions::from_mode(0o777))
+        .map_err(Error::io(volume, "chmod", &new))?;
+    if let Some(group) = context.fs_group() {
+        ownership::give(&new, group, ownership::Access::ReadWrite).map_err(Error::io(
+            volume,
+            "set the group of",
+            &new,
+        ))?;
+    }
+    fs::rename(&new, path).map_err(Error::io(volume, "make", path))
 }
 
 /// The page size in bytes that a medium names, or that is the only one the pod asks for.
@@ -73,8 +81,7 @@ fn page_size(context: &Context<'_>, volume: &str, medium: &str) -> Result<u64, E
             });
         }
     };
-    let quantity = k8s_openapi::apimachinery::pkg::api::resource::Quantity(text);
-    u64::try_from(Amount::of(&quantity).value()).map_err(|_| Error::Unsupported {
+    u64::try_from(Amount::written(&text).value()).map_err(|_| Error::Unsupported {
         volume: volume.to_owned(),
         what: format!("medium {medium}"),
     })

@@ -13,16 +13,18 @@ mod mounts;
 mod ownership;
 mod projected;
 mod teardown;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Volume;
 
-use crate::model::{DesiredPod, NodeFacts, VolumePaths};
+use crate::model::{DesiredPod, NodeFacts, VolumePaths, paths};
 
 pub use error::Error;
 pub use teardown::teardown;
@@ -100,24 +102,32 @@ impl Context<'_> {
 
     /// Where a volume of a kind lies.
     fn directory(&self, kind: &str, name: &str) -> PathBuf {
-        self.pods_root
-            .join(self.pod.key().uid.as_str())
+        paths::pod_directory(self.pod.key(), self.pods_root)
             .join("volumes")
             .join(format!("kubernetes.io~{kind}"))
             .join(name)
     }
 
-    /// Makes a volume's directory and those above it.
+    /// Makes a volume's directory and those above it, with kubelet's modes whatever the umask.
     fn make(&self, volume: &str, path: &Path) -> Result<(), Error> {
-        let own = self.pods_root.join(self.pod.key().uid.as_str());
-        let steps = [(own.clone(), 0o750), (own.join("volumes"), 0o750)];
-        let below = [(path.to_owned(), 0o755)];
-        for (directory, mode) in steps.into_iter().chain(below) {
-            let mut builder = DirBuilder::new();
-            builder.recursive(true).mode(mode);
-            builder
-                .create(&directory)
-                .map_err(Error::io(volume, "make", &directory))?;
+        let own = paths::pod_directory(self.pod.key(), self.pods_root);
+        let volumes = own.join("volumes");
+        let kind = path.parent().unwrap_or(path);
+        let steps = [
+            (own.as_path(), 0o750),
+            (&volumes, 0o750),
+            (kind, 0o755),
+            (path, 0o755),
+        ];
+        for (directory, mode) in steps {
+            if directory.is_dir() {
+                continue;
+            }
+            DirBuilder::new()
+                .recursive(true)
+                .create(directory)
+                .and_then(|()| fs::set_permissions(directory, Permissions::from_mode(mode)))
+                .map_err(Error::io(volume, "make", directory))?;
         }
         Ok(())
     }
@@ -132,7 +142,7 @@ impl Context<'_> {
     fn tmpfs_bytes(&self, limit: Option<i64>) -> u64 {
         let (_, memory) = crate::model::resources::pod_bounds(self.pod.spec());
         let of_node = self.node.allocatable_memory_bytes;
-        [limit, memory.map(crate::model::Amount::value)]
+        [limit, memory.map(|amount| amount.value())]
             .into_iter()
             .flatten()
             .filter_map(|bytes| u64::try_from(bytes).ok())

@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
-/// Mounts a tmpfs of a size in bytes, unless something is mounted there; 0 for the kernel's default.
-pub(super) fn tmpfs(path: &Path, bytes: u64) -> io::Result<()> {
-    let size = match bytes {
-        0 => Vec::new(),
-        bytes => vec![format!("size={bytes}")],
-    };
+/// Mounts a tmpfs of a size in bytes, unless something is mounted there; 0 for the kernel's
+/// default. With a group it is that group's from the first moment.
+pub(super) fn tmpfs(path: &Path, bytes: u64, group: Option<u32>) -> io::Result<()> {
+    let mut size = Vec::new();
+    if bytes > 0 {
+        size.push(format!("size={bytes}"));
+    }
+    size.extend(group.map(|group| format!("gid={group},mode=3777")));
     // Secrets must not reach a swap device; kernels before 6.4 do not know the option.
     let mut careful = size.clone();
     careful.push("noswap".to_owned());
@@ -27,8 +29,9 @@ pub(super) fn tmpfs(path: &Path, bytes: u64) -> io::Result<()> {
 }
 
 /// Mounts a hugetlbfs of a page size in bytes, unless something is mounted there.
-pub(super) fn hugetlbfs(path: &Path, page_size: u64) -> io::Result<()> {
-    mount_once("hugetlbfs", path, &format!("pagesize={page_size}"))
+pub(super) fn hugetlbfs(path: &Path, page_size: u64, group: Option<u32>) -> io::Result<()> {
+    let group = group.map_or_else(String::new, |group| format!(",gid={group},mode=2775"));
+    mount_once("hugetlbfs", path, &format!("pagesize={page_size}{group}"))
 }
 
 fn mount_once(kind: &str, path: &Path, options: &str) -> io::Result<()> {

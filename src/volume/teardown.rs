@@ -11,6 +11,7 @@ use nix::mount::{MntFlags, umount2};
 
 use super::{Error, mounts};
 use crate::api::PodKey;
+use crate::model::paths;
 
 /// Unmounts and removes the pod's directory, its logs and the links to them; what is already gone
 /// is fine.
@@ -25,7 +26,7 @@ pub fn teardown(
     container_logs: &Path,
 ) -> Result<(), Error> {
     let mut errors = Vec::new();
-    let directory = pods_root.join(key.uid.as_str());
+    let directory = paths::pod_directory(key, pods_root);
     if !is_name(key.uid.as_str()) {
         // Such a pod was never made, and what its uid names is not its own.
         return Err(Error::Teardown {
@@ -38,7 +39,7 @@ pub fn teardown(
         Ok(()) => errors.extend(remove(&directory).err()),
         Err(error) => errors.push(error),
     }
-    let logs = pod_logs.join(format!("{}_{}_{}", key.namespace, key.name, key.uid));
+    let logs = paths::log_directory(key, pod_logs);
     errors.extend(unlink(key, &logs, container_logs).err());
     errors.extend(remove(&logs).err());
     match errors.len() {

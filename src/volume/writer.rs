@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use super::ownership;
@@ -38,7 +38,7 @@ pub(super) fn write(
     let current = fs::read_link(volume.join(DATA)).ok();
     let unchanged = current
         .as_ref()
-        .is_some_and(|name| holds(&volume.join(name), files));
+        .is_some_and(|name| holds(&volume.join(name), files, group.is_some()));
     if !unchanged {
         let name = next_name(volume, current.as_deref());
         let directory = volume.join(&name);
@@ -69,10 +69,12 @@ fn next_name(volume: &Path, current: Option<&Path>) -> PathBuf {
 fn fill(directory: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
     make(directory)?;
     for (path, file) in files {
-        let path = directory.join(path);
-        if let Some(parent) = path.parent() {
-            make(parent)?;
+        let mut above: Vec<&Path> = Path::new(path).ancestors().skip(1).collect();
+        above.pop();
+        for parent in above.iter().rev() {
+            make(&directory.join(parent))?;
         }
+        let path = directory.join(path);
         let mut opened = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -83,16 +85,14 @@ fn fill(directory: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a directory that any user of a container may read, whatever the umask.
 fn make(directory: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(directory)
+    DirBuilder::new().recursive(true).create(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o755))
 }
 
-/// Whether a directory holds exactly these files. Modes count as far as fsGroup does not change
-/// them: a file that grants less than asked was asked for otherwise.
-fn holds(directory: &Path, files: &BTreeMap<String, File>) -> bool {
+/// Whether a directory holds exactly these files, with their modes as far as fsGroup leaves them.
+fn holds(directory: &Path, files: &BTreeMap<String, File>, is_given: bool) -> bool {
     let mut found = BTreeSet::new();
     if list(directory, Path::new(""), &mut found).is_err() || found.len() != files.len() {
         return false;
@@ -101,7 +101,7 @@ fn holds(directory: &Path, files: &BTreeMap<String, File>) -> bool {
         let at = directory.join(path);
         let mode = at.metadata().map_or(0, |m| m.permissions().mode() & 0o777);
         found.contains(Path::new(path))
-            && (mode == file.mode & 0o777 || mode == (file.mode | 0o440) & 0o777)
+            && mode == (file.mode | if is_given { 0o440 } else { 0 }) & 0o777
             && fs::read(&at).is_ok_and(|content| content == file.content)
     })
 }

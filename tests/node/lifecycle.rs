@@ -303,7 +303,7 @@ fn the_grace_period_is_kept(containerd: &Arc<Containerd>) {
 
 fn host_namespaces(containerd: &Arc<Containerd>) {
     let agent = Agent::started(containerd, "namespaces");
-    let script = "readlink /proc/self/ns/net /proc/1/ns/pid; echo cap $(grep CapEff /proc/self/status); \
+    let script = "readlink /proc/self/ns/net; readlink /proc/self/ns/pid; echo cap $(grep CapEff /proc/self/status); \
                   hostname; trap 'exit 0' TERM; while :; do sleep 1; done";
     let host = Set {
         script,

@@ -7,7 +7,6 @@ use std::process::Command;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Pod, Volume};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value, json};
 use setlet::api::{ContainerName, ObjectKey, PodKey, Revision, Uid};
 use setlet::cri::CgroupDriver;
@@ -145,10 +144,7 @@ impl Case<'_> {
 
     /// Page sizes of the node with how much of each there is.
     fn hugepages(&self) -> BTreeMap<u64, u64> {
-        let bytes = |text: &str| {
-            let amount = Amount::of(&Quantity(text.to_owned()));
-            u64::try_from(amount.value()).unwrap_or_default()
-        };
+        let bytes = |text: &str| u64::try_from(Amount::written(text).value()).unwrap_or_default();
         let sizes = self.node["hugepages"].as_object().into_iter().flatten();
         sizes
             .map(|(size, all)| {

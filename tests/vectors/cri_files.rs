@@ -15,7 +15,7 @@ use setlet::runtime::translate::{ContainerInput, Host};
 use setlet::volume;
 
 use crate::cri_case::{Case, image};
-use crate::{Report, json_files, read};
+use crate::{Report, cri_rules, json_files, read};
 
 /// Runs the cases with volumes in them.
 pub fn run(root: &Path, report: &mut Report) {
@@ -37,6 +37,7 @@ pub fn run(root: &Path, report: &mut Report) {
         };
         report.file(&format!("cri files/{name}"));
         for case in &cases {
+            let case = &cri_rules::first_generation(case);
             let volumes = case["pod"]["spec"]["volumes"].as_array();
             let judged = Case { case, node: &node };
             if volumes.is_none() || judged.requests("RunPodSandbox").is_empty() {

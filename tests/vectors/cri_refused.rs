@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use k8s_openapi::api::core::v1::Container;
+use serde_json::{Value, json};
 use setlet::api::ContainerName;
 use setlet::model::DesiredPod;
 use setlet::runtime::files;
-use setlet::runtime::translate::{ContainerInput, container, sandbox};
+use setlet::runtime::translate::{ContainerInput, Host, container, sandbox};
 use setlet::volume;
 
 use crate::cri_case::{Case, image, volumes};
@@ -32,19 +33,52 @@ pub fn before_the_runtime(case: &Case<'_>) -> Option<Result<(), String>> {
     })
 }
 
-/// Judges a case with a sandbox and no container.
+/// Judges the containers of a case that kubelet could not configure.
 pub fn of_containers(case: &Case<'_>, pod: &DesiredPod) -> Result<(), String> {
     let errors = said(case);
-    if !errors.contains("CreateContainerConfigError") {
-        // Its image cannot be had, or its sandbox: no matter of translation.
-        return Ok(());
-    }
+    let created = case.requests("CreateContainer");
+    let is_created = |name: &str| {
+        let mut names = created.iter().map(|r| &r["config"]["metadata"]["name"]);
+        names.any(|created| created == name)
+    };
+    let spec = pod.spec();
+    let mut all = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers);
+    all.try_for_each(|wanted| {
+        let line = format!("container {} start failed in pod", wanted.name);
+        let refused = errors
+            .lines()
+            .any(|l| l.starts_with(&line) && l.contains("CreateContainerConfigError"));
+        // Without an API server a runtime's support for it is not seen.
+        let not_seen =
+            case.case["topic"] == "runtime-features" && errors.contains("recursive read-only mode");
+        // The files of others are not there, where no container runs.
+        let of_files = wanted.env.iter().flatten().any(|env| {
+            env.value_from
+                .as_ref()
+                .is_some_and(|from| from.file_key_ref.is_some())
+        });
+        if !refused || not_seen || of_files || is_created(&wanted.name) {
+            return Ok(());
+        }
+        container_refused(case, pod, wanted, &errors)
+    })
+}
+
+/// The container must be refused with kubelet's words.
+fn container_refused(
+    case: &Case<'_>,
+    pod: &DesiredPod,
+    wanted: &Container,
+    errors: &str,
+) -> Result<(), String> {
     case.with_directory(Some(pod), |case, pod, root| {
-        let host = case.host(root);
-        let manifest = &case.case["pod"]["spec"]["containers"][0];
-        let name = ContainerName::new(manifest["name"].as_str().unwrap_or_default());
-        let request = serde_json::json!({"image": {
-            "image": "<IMAGE_REF>", "user_specified_image": manifest["image"]}});
+        let name = ContainerName::new(&wanted.name);
+        let request = json!({"image": {
+            "image": "<IMAGE_REF>", "user_specified_image": wanted.image}});
         let image = image(&request);
         let (volumes, ips) = (volumes(&pod), case.ips());
         let input = ContainerInput {
@@ -55,16 +89,16 @@ pub fn of_containers(case: &Case<'_>, pod: &DesiredPod) -> Result<(), String> {
             volumes: &volumes,
             ips: &ips,
         };
-        let host = setlet::runtime::translate::Host {
+        let host = Host {
             pod_logs: root.join("logs"),
-            ..host
+            ..case.host(root)
         };
         let have = files::prepare_pod(&pod, &host)
             .and_then(|_| files::prepare_container(&pod, &input, &host))
             .and_then(|files| container(&pod, &input, &files, &host));
         match have {
             Ok(_) => Err(format!("translated, though kubelet says {errors}")),
-            Err(reason) => agree(&errors, &reason.message),
+            Err(reason) => agree(errors, &reason.message),
         }
     })
 }

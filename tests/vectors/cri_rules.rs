@@ -9,6 +9,15 @@ use crate::cri_case::{HOST_IP, USERNS_BASE};
 /// A label that only the DaemonSet around the pod needs.
 const SELECTOR: &str = "vec";
 
+/// A case with one placeholder for all uids that its pod had one after the other.
+pub fn first_generation(case: &Value) -> Value {
+    let mut text = case.to_string();
+    for generation in 1..10 {
+        text = text.replace(&format!("<POD_UID:{generation}>"), "<POD_UID>");
+    }
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
 /// A recorded request without what only kubelet has.
 pub fn recorded(want: &Value) -> Value {
     let mut want = want.clone();
@@ -137,6 +146,11 @@ pub fn admitted(manifest: &Value) -> Result<Pod, Vec<String>> {
             "template": {"metadata": metadata, "spec": spec},
         },
     });
+    made_pod(set, &name, restart_policy)
+}
+
+/// The pod of a DaemonSet, under the names of the data.
+fn made_pod(set: Value, name: &str, restart_policy: Option<String>) -> Result<Pod, Vec<String>> {
     let origin = Origin {
         file: "case.json".to_owned(),
         document: 1,
@@ -152,10 +166,14 @@ pub fn admitted(manifest: &Value) -> Result<Pod, Vec<String>> {
     let Object::DaemonSet(set) = admitted.object else {
         return Err(vec!["not a DaemonSet".to_owned()]);
     };
-    let uid = Uid::new("<POD_UID>");
-    let name = format!("{name}-<HOSTNAME>");
-    let mut pod =
-        pod::pod_from_template(&set, "<HOSTNAME>", &name, &uid).map_err(|errors| say(&errors))?;
+    // Admitted under names that are valid, and then given those of the data.
+    let uid = Uid::new("4a54a1bc-53c3-4f38-a4de-b9ae9bb0e5a3");
+    let mut pod = pod::pod_from_template(&set, "node", name, &uid).map_err(|e| say(&e))?;
+    pod.metadata.name = Some(format!("{name}-<HOSTNAME>"));
+    pod.metadata.uid = Some("<POD_UID>".to_owned());
+    if let Some(spec) = &mut pod.spec {
+        spec.node_name = Some("<HOSTNAME>".to_owned());
+    }
     if let Some(labels) = &mut pod.metadata.labels {
         labels.remove(SELECTOR);
         labels.remove("controller-revision-hash");

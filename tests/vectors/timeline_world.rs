@@ -64,11 +64,6 @@ impl World {
         }
     }
 
-    /// Whether nothing is left of the pod.
-    pub fn is_gone(&self) -> bool {
-        self.have.is_none()
-    }
-
     /// Forgets all the agent knows, as its end does.
     pub fn forget(&mut self) {
         self.memory = PodMemory::default();

@@ -105,6 +105,18 @@ fn read(part: Part<'_>, documents: &mut Vec<Document>) {
         });
         return;
     }
+    if let Some((character, position)) = unprintable(&part) {
+        let message = format!(
+            "the character {character:?} is not allowed in YAML; escape it in double quotes"
+        );
+        let number = documents.len() + 1;
+        documents.push(Document {
+            number,
+            line: part.line,
+            tree: Err((message, position)),
+        });
+        return;
+    }
     for parsed in yaml::parse(part.text, part.line) {
         let number = documents.len() + 1;
         let tree = parsed.map_err(|error| (error.message, error.position));
@@ -114,4 +126,26 @@ fn read(part: Part<'_>, documents: &mut Vec<Document>) {
         };
         documents.push(Document { number, line, tree });
     }
+}
+
+/// The first character that YAML does not allow, and where it is.
+fn unprintable(part: &Part<'_>) -> Option<(char, Position)> {
+    let suspicious = |byte: u8| (byte < 0x20 && !b"\t\n\r".contains(&byte)) || byte >= 0x7f;
+    if !part.text.bytes().any(suspicious) {
+        return None;
+    }
+    let allowed = |c: char| match c {
+        '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' => true,
+        other => other >= '\u{10000}',
+    };
+    for (index, line) in part.text.split('\n').enumerate() {
+        if let Some((column, character)) = line.chars().enumerate().find(|(_, c)| !allowed(*c)) {
+            let position = Position {
+                line: part.line + index,
+                column: column + 1,
+            };
+            return Some((character, position));
+        }
+    }
+    None
 }

@@ -41,6 +41,12 @@ pub(super) fn number(text: &str) -> Option<String> {
     }
 }
 
+/// Whether a plain scalar that is a number is written as an integer.
+pub(super) fn is_integer(text: &str) -> bool {
+    let plain: String = text.chars().filter(|c| *c != '_').collect();
+    integer(&plain).is_some()
+}
+
 /// An integer of at most 64 bits with an optional sign and base prefix.
 fn integer(text: &str) -> Option<String> {
     let (negative, digits) = match text.as_bytes().first()? {
@@ -139,6 +145,18 @@ mod tests {
             Shape::Number(number) => number,
             Shape::Text(text) => format!("'{text}'"),
             _ => unreachable!("a scalar"),
+        }
+    }
+
+    #[test]
+    fn float_keys_are_short() {
+        for (number, want) in [
+            ("1.5", "1.5"),
+            ("1000000", "1e+06"),
+            ("0.00001", "1e-05"),
+            ("0", "0"),
+        ] {
+            assert_eq!(float_key(number), want);
         }
     }
 

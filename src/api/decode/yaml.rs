@@ -199,6 +199,10 @@ impl<'a> Composer<'a> {
                 return Ok(Shape::Map(entries));
             }
             let merge = is_merge(&event);
+            let whole = match &event {
+                Event::Scalar(text, ..) => scalar::is_integer(text),
+                _ => false,
+            };
             let key = self.node(event, span, depth + 1)?;
             let (event, value_span) = self.next()?;
             let value = self.node(event, value_span, depth + 1)?;
@@ -210,11 +214,7 @@ impl<'a> Composer<'a> {
             let key = match key.resolved() {
                 Shape::Text(text) => text.clone(),
                 Shape::Bool(flag) => flag.to_string(),
-                Shape::Number(number)
-                    if number.bytes().all(|b| b.is_ascii_digit() || b == b'-') =>
-                {
-                    number.clone()
-                }
+                Shape::Number(number) if whole => number.clone(),
                 Shape::Number(number) => scalar::float_key(number),
                 _ => return Err(self.failure(span, "a key must be text, a number or a boolean")),
             };
@@ -265,6 +265,14 @@ impl<'a> Composer<'a> {
         };
         if !tag.is_yaml_core_schema() {
             return Ok(Shape::Text(text));
+        }
+        if tag.suffix == "binary" {
+            let encoded: String = text.split_whitespace().collect();
+            let bytes: Result<k8s_openapi::ByteString, _> = serde_json::from_value(encoded.into());
+            return match bytes {
+                Ok(bytes) => Ok(Shape::Text(String::from_utf8_lossy(&bytes.0).into_owned())),
+                Err(_) => Err(self.failure(span, "the text after !!binary is not base64")),
+            };
         }
         let found = scalar::resolve_plain(&text);
         match (tag.suffix.as_str(), found) {

@@ -13,6 +13,8 @@ pub(in crate::api) fn apply(spec: &mut Fields) {
     default(spec, "securityContext", || json!({}));
     default(spec, "terminationGracePeriodSeconds", || Value::from(30));
     default(spec, "schedulerName", || Value::from("default-scheduler"));
+    // Behind a gate that is off.
+    spec.remove("schedulingGroup");
     mirror_service_account(spec);
     round_resources(spec, "overhead");
     if let Some(resources) = object(spec, "resources") {

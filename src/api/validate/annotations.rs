@@ -78,16 +78,18 @@ fn has_container(spec: &At<'_, '_>, name: &str) -> bool {
 /// Where a seccomp annotation and the field are both given, they must say the same.
 pub(crate) fn seccomp_agrees(errors: &mut Errors, annotations: &At<'_, '_>, spec: &At<'_, '_>) {
     let context = spec.field("securityContext");
+    let of_pod = context.field("seccompProfile");
     agree(
         errors,
         annotations.entry(SECCOMP_POD).value(),
-        &context.field("seccompProfile"),
+        &of_pod,
+        &of_pod,
         SECCOMP,
     );
     each_profile(spec, "seccompProfile", |name, profile| {
         let key = format!("{SECCOMP_CONTAINER}{name}");
         let annotation = annotations.value().and_then(|map| map.get(&key));
-        agree(errors, annotation, profile, SECCOMP);
+        agree(errors, annotation, profile, profile, SECCOMP);
     });
 }
 
@@ -96,10 +98,13 @@ pub(crate) fn app_armor_agrees(errors: &mut Errors, annotations: &At<'_, '_>, sp
     if spec.field("os").field("name").str() == "windows" {
         return;
     }
+    let context = spec.field("securityContext");
+    let of_pod = context.field("appArmorProfile");
     each_profile(spec, "appArmorProfile", |name, profile| {
         let key = format!("{APP_ARMOR}{name}");
         let annotation = annotations.value().and_then(|map| map.get(&key));
-        agree(errors, annotation, profile, &["runtime/default"]);
+        let effective = if profile.is_set() { profile } else { &of_pod };
+        agree(errors, annotation, effective, profile, &["runtime/default"]);
     });
 }
 
@@ -123,6 +128,7 @@ fn agree(
     errors: &mut Errors,
     annotation: Option<&serde_json::Value>,
     profile: &At<'_, '_>,
+    reported: &At<'_, '_>,
     defaults: &[&str],
 ) {
     let Some(annotation) = annotation.and_then(serde_json::Value::as_str) else {
@@ -132,13 +138,14 @@ fn agree(
         return;
     }
     let message = format!("the annotation says {annotation:?}; make the two say the same");
-    let (ty, local) = (profile.field("type"), profile.field("localhostProfile"));
-    match ty.str() {
+    let (ty, local) = (reported.field("type"), reported.field("localhostProfile"));
+    let path = profile.field("localhostProfile");
+    match profile.field("type").str() {
         "Unconfined" if annotation != "unconfined" => errors.forbidden(&ty, message),
         "RuntimeDefault" if !defaults.contains(&annotation) => errors.forbidden(&ty, message),
         "Localhost" => match annotation.strip_prefix("localhost/") {
             None => errors.forbidden(&ty, message),
-            Some(path) if !local.is_set() || path != local.str() => {
+            Some(name) if !path.is_set() || name != path.str() => {
                 errors.forbidden(&local, message);
             }
             Some(_) => {}

@@ -7,10 +7,9 @@ use crate::api::Cause;
 /// Labels: every key and value, reported on the map as a whole.
 pub(crate) fn labels(errors: &mut Errors, at: &At<'_, '_>, path: &str) {
     for (key, value) in at.entries() {
-        for message in [names::qualified(key), names::label_value(value.str())] {
-            if let Some(message) = message {
-                errors.add(path.to_owned(), Cause::Invalid, message);
-            }
+        let complaints = [names::qualified(key), names::label_value(value.str())];
+        for message in complaints.into_iter().flatten() {
+            errors.add(path.to_owned(), Cause::Invalid, message);
         }
     }
 }

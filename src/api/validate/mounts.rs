@@ -52,7 +52,7 @@ pub(crate) fn mounts(errors: &mut Errors, container: &At<'_, '_>, context: &Cont
         if taken("devicePath", path.str()) {
             errors.invalid(&path, "is used in volumeDevices too");
         }
-        sub_paths(errors, &mounts, &mount, context);
+        sub_paths(errors, &mounts, &mount);
         propagation(errors, &mounts, &mount, privileged);
         recursive_read_only(errors, &mounts, &mount);
     }
@@ -64,18 +64,8 @@ fn missing(name: &str) -> String {
 }
 
 /// Sub-paths; the reference reports them on the list as a whole.
-fn sub_paths(errors: &mut Errors, mounts: &At<'_, '_>, mount: &At<'_, '_>, context: &Context<'_>) {
+fn sub_paths(errors: &mut Errors, mounts: &At<'_, '_>, mount: &At<'_, '_>) {
     let (path, expression) = (mount.field("subPath"), mount.field("subPathExpr"));
-    let source = context.volumes.get(mount.field("name").str());
-    let image = source.is_some_and(|source| source.get("image").is_some());
-    for at in [&path, &expression] {
-        if image && !at.str().is_empty() {
-            errors.invalid(
-                at,
-                "an image volume has no sub-paths; mount the whole of it",
-            );
-        }
-    }
     if !path.str().is_empty() && !expression.str().is_empty() {
         errors.invalid(
             &expression,

@@ -57,6 +57,7 @@ pub(crate) fn pod_spec(errors: &mut Errors, spec: &At<'_, '_>, within: Within) {
     affinity::affinity(errors, &spec.field("affinity"));
     scheduling::scheduling(errors, spec);
     object_names(errors, spec);
+    host_process(errors, spec);
     let deadline = spec.field("activeDeadlineSeconds");
     if deadline.is_set() && !(1..=i64::from(i32::MAX)).contains(&deadline.int()) {
         errors.invalid(
@@ -67,6 +68,7 @@ pub(crate) fn pod_spec(errors: &mut Errors, spec: &At<'_, '_>, within: Within) {
     let overhead = spec.field("overhead");
     resources::overhead(errors, &overhead);
     operating_system(errors, spec);
+    host_processes(errors, spec);
 }
 
 /// The fields whose value is one of a few words.
@@ -97,6 +99,36 @@ fn object_names(errors: &mut Errors, spec: &At<'_, '_>) {
     let runtime_class = spec.field("runtimeClassName");
     if runtime_class.is_set() {
         errors.check(&runtime_class, names::subdomain);
+    }
+}
+
+/// Windows containers that are processes of the host: all of the pod's are, on the host's network.
+fn host_process(errors: &mut Errors, spec: &At<'_, '_>) {
+    let context = spec.field("securityContext");
+    let options = context.field("windowsOptions");
+    let of_pod = options.field("hostProcess").flag();
+    let (mut all, mut count) = (0, 0);
+    each_security_context(spec, |context| {
+        let options = context.field("windowsOptions");
+        let own = options.field("hostProcess");
+        if own.is_set() && of_pod.is_some_and(|of_pod| Some(of_pod) != own.flag()) {
+            errors.invalid(
+                &own,
+                "differs from the pod's hostProcess; make the two the same",
+            );
+        }
+        all += 1;
+        count += usize::from(own.flag().or(of_pod) == Some(true));
+    });
+    if count == 0 {
+        return;
+    }
+    if count != all {
+        errors.invalid(spec, "where one container is a hostProcess, all must be");
+    }
+    let network = spec.field("hostNetwork");
+    if !network.is_true() {
+        errors.invalid(&network, "must be true where containers are hostProcess");
     }
 }
 
@@ -175,6 +207,41 @@ fn windows(errors: &mut Errors, spec: &At<'_, '_>) {
             refuse(&context.field(name));
         }
     });
+}
+
+/// Processes of a Windows host: in all containers or none, and on the host network.
+fn host_processes(errors: &mut Errors, spec: &At<'_, '_>) {
+    let flag = |context: &At<'_, '_>| {
+        let options = context.field("windowsOptions");
+        options.field("hostProcess").flag()
+    };
+    let of_pod = flag(&spec.field("securityContext"));
+    let (mut all, mut with) = (0, 0);
+    each_security_context(spec, |context| {
+        let own = flag(context);
+        if own.is_some() && of_pod.is_some() && own != of_pod {
+            let options = context.field("windowsOptions");
+            errors.invalid(
+                &options.field("hostProcess"),
+                "must be the same as that of the pod",
+            );
+        }
+        all += 1;
+        with += i32::from(own.or(of_pod) == Some(true));
+    });
+    if with == 0 {
+        return;
+    }
+    if with != all {
+        errors.invalid(
+            spec,
+            "must have all containers be hostProcess containers, or none",
+        );
+    }
+    let network = spec.field("hostNetwork");
+    if !network.is_true() {
+        errors.invalid(&network, "must be true for hostProcess containers");
+    }
 }
 
 fn each_security_context(spec: &At<'_, '_>, mut check: impl FnMut(&At<'_, '_>)) {

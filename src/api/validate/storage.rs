@@ -238,10 +238,9 @@ fn csi(errors: &mut Errors, source: &At<'_, '_>) {
             "must have at most 63 characters",
         );
     }
-    if let Some(message) = names::subdomain(&driver.str().to_lowercase()) {
-        if !driver.str().is_empty() {
-            errors.invalid(&driver, message);
-        }
+    let complaint = names::subdomain(&driver.str().to_lowercase());
+    if let Some(message) = complaint.filter(|_| !driver.str().is_empty()) {
+        errors.invalid(&driver, message);
     }
     let secret = source.field("nodePublishSecretRef");
     let name = secret.field("name");

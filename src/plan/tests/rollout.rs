@@ -177,7 +177,9 @@ fn keep_and_an_unsynced_source_start_and_end_nothing() {
         &pods,
     );
     assert_eq!(keep, expected);
-    assert_eq!(leave_all(&pods), expected);
+    let left = goals(&[("old", Goal::Run), ("new", Goal::Stage)]);
+    assert_eq!(leave_all(&pods).goals, left);
+    assert_eq!(leave_all(&pods[1..]).goals, goals(&[("new", Goal::Run)]));
 }
 
 #[test]

@@ -138,31 +138,7 @@ impl World {
                 };
                 self.pod().sandboxes.push(made);
             }
-            Action::CreateContainer {
-                container,
-                attempt,
-                sandbox,
-                backoff_level,
-                ..
-            } => {
-                self.made += 1;
-                let id = ContainerId(format!("c{}", self.made));
-                self.check_start(container.as_str(), sandbox, *backoff_level);
-                self.pod().containers.push(ObservedContainer {
-                    id: id.clone(),
-                    name: container.clone(),
-                    attempt: *attempt,
-                    sandbox: sandbox.clone(),
-                    created_at: now,
-                    state: ContainerState::Created,
-                    image: String::new(),
-                    image_ref: String::new(),
-                    backoff_level: *backoff_level,
-                    hash: String::new(),
-                    grace_seconds: Some(30),
-                });
-                return Outcome::Created(id);
-            }
+            Action::CreateContainer { .. } => return self.create(action),
             Action::StartContainer { id, .. } => {
                 self.container(id).state = ContainerState::Running { started_at: now };
             }
@@ -191,6 +167,37 @@ impl World {
             Action::Teardown { .. } => assert!(self.have.is_none(), "teardown comes last"),
         }
         Outcome::Done
+    }
+
+    fn create(&mut self, action: &Action) -> Outcome {
+        let Action::CreateContainer {
+            container,
+            attempt,
+            sandbox,
+            backoff_level,
+            ..
+        } = action
+        else {
+            return Outcome::Done;
+        };
+        self.made += 1;
+        let id = ContainerId(format!("c{}", self.made));
+        self.check_start(container.as_str(), sandbox, *backoff_level);
+        let created_at = self.now;
+        self.pod().containers.push(ObservedContainer {
+            id: id.clone(),
+            name: container.clone(),
+            attempt: *attempt,
+            sandbox: sandbox.clone(),
+            created_at,
+            state: ContainerState::Created,
+            image: String::new(),
+            image_ref: String::new(),
+            backoff_level: *backoff_level,
+            hash: String::new(),
+            grace_seconds: Some(30),
+        });
+        Outcome::Created(id)
     }
 
     /// Never two instances, and never before the back-off of the one before in the same sandbox.

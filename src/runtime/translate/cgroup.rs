@@ -34,13 +34,15 @@ pub fn pod_bounds_of(pod: &DesiredPod, host: &Host) -> PodBounds {
     let spec = pod.spec();
     let class = qos_class(spec);
     let overhead = of_quantities(spec.overhead.as_ref());
-    let with_overhead =
-        |name: &str, amount: Amount| amount + overhead.get(name).copied().unwrap_or_default();
+    let with_overhead = |name: &str, amount: Amount| match overhead.get(name) {
+        Some(more) => amount.plus(more),
+        None => amount,
+    };
     let requests = pod_requests(spec);
-    let of = |name: &str| requests.get(name).copied().unwrap_or_default();
+    let of = |name: &str| requests.get(name).cloned().unwrap_or_default();
     // Limits alone are their own requests, as API defaulting has it.
     let cpu = match of("cpu") {
-        none if none.is_zero() => pod_limits(spec).get("cpu").copied().unwrap_or_default(),
+        none if none.is_zero() => pod_limits(spec).get("cpu").cloned().unwrap_or_default(),
         asked => asked,
     };
     let (cpu_limit, memory_limit) = match class {
@@ -49,12 +51,12 @@ pub fn pod_bounds_of(pod: &DesiredPod, host: &Host) -> PodBounds {
     };
     PodBounds {
         cpu_shares: match class {
-            QosClass::BestEffort => cpu_shares(Amount::default()),
-            _ => cpu_shares(with_overhead("cpu", cpu)),
+            QosClass::BestEffort => cpu_shares(&Amount::default()),
+            _ => cpu_shares(&with_overhead("cpu", cpu)),
         },
         cpu_quota: cpu_limit
             .filter(|_| host.settings.cpu_cfs_quota)
-            .map(|limit| cpu_quota(with_overhead("cpu", limit))),
+            .map(|limit| cpu_quota(&with_overhead("cpu", limit))),
         memory: memory_limit.map(|limit| with_overhead("memory", limit).value()),
         pids: host.settings.pod_pids_limit,
     }

@@ -49,7 +49,7 @@ pub fn container(
                 value: value.to_vec(),
             })
             .collect(),
-        mounts: mounts::mounts(pod, container, input, files, host)?,
+        mounts: mounts::mounts(pod, container, input, files, &environment, host)?,
         labels: all_labels,
         annotations: annotations(pod, container, input),
         log_path: files::log_path(input.container, input.attempt),

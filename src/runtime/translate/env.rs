@@ -214,7 +214,71 @@ fn of_key(pod: &DesiredPod, source: &EnvVarSource) -> Result<Option<Vec<u8>>, St
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    /// The environment of a container as `NAME=VALUE`, or what was refused.
+    fn of(container: Value) -> Result<Vec<String>, String> {
+        let objects = [
+            json!({"kind": "ConfigMap", "metadata": {"name": "conf"},
+                "data": {"a": "1", "no=name": "2", "b.c": "3"}}),
+            json!({"kind": "Secret", "metadata": {"name": "key"}, "data": {"t": "/w=="}}),
+        ];
+        let mut container = container;
+        container["name"] = json!("c");
+        let pod = DesiredPod::of_test(json!({"containers": [container]}), &objects);
+        let host = Host {
+            node: std::sync::Arc::default(),
+            pods_root: "/p".into(),
+            pod_logs: "/l".into(),
+            cgroup_root: "/setlet".to_owned(),
+            cgroup_driver: crate::cri::CgroupDriver::Cgroupfs,
+            resolv_conf: "/r".into(),
+            features: super::super::RuntimeFeatures::default(),
+            settings: super::super::PodSettings::default(),
+        };
+        let container = &pod.spec().containers[0];
+        let environment = environment(&pod, container, &[], &FileKeys::new(), &host);
+        let environment = environment.map_err(|reason| reason.message)?;
+        let pairs = environment.iter();
+        Ok(pairs
+            .map(|(name, value)| format!("{name}={}", value.escape_ascii()))
+            .collect())
+    }
+
+    #[test]
+    fn objects_fill_the_environment() {
+        let from = json!([{"prefix": "P_", "configMapRef": {"name": "conf"}},
+            {"secretRef": {"name": "key"}}, {"secretRef": {"name": "no", "optional": true}}]);
+        let env = json!([{"name": "t", "value": "$(P_a)!"},
+            {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "conf", "key": "b.c"}}},
+            {"name": "N", "valueFrom": {"secretKeyRef":
+                {"name": "key", "key": "no", "optional": true}}}]);
+        let have = of(json!({"envFrom": from, "env": env})).expect("an environment");
+        assert_eq!(have, ["P_a=1", "P_b.c=3", "t=1!", "B=3"]);
+        let have = of(json!({"envFrom": [{"secretRef": {"name": "key"}}]}));
+        assert_eq!(have.expect("an environment"), ["t=\\xff"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let key = |kind: &str, name: &str| {
+            let source = json!({kind: {"name": name, "key": "k"}});
+            of(json!({"env": [{"name": "X", "valueFrom": source}]})).expect_err("refused")
+        };
+        assert_eq!(key("configMapKeyRef", "no"), "configmap \"no\" not found");
+        assert_eq!(
+            key("configMapKeyRef", "conf"),
+            "couldn't find key k in ConfigMap team/conf"
+        );
+        assert_eq!(
+            key("secretKeyRef", "key"),
+            "couldn't find key k in Secret team/key"
+        );
+        let from = of(json!({"envFrom": [{"configMapRef": {"name": "no"}}]}));
+        assert_eq!(from.expect_err("refused"), "configmap \"no\" not found");
+    }
 
     #[test]
     fn references_are_replaced_and_all_else_stays() {

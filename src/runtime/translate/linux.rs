@@ -66,35 +66,35 @@ pub fn container_resources(
 }
 
 fn calculated(requests: &Amounts, limits: &Amounts, host: &Host) -> LinuxContainerResources {
-    let of = |amounts: &Amounts, name: &str| amounts.get(name).copied().unwrap_or_default();
+    let of = |amounts: &Amounts, name: &str| amounts.get(name).cloned().unwrap_or_default();
     let (cpu_request, cpu_limit) = (of(requests, "cpu"), of(limits, "cpu"));
     // A limit alone is its own request.
     let shares = if cpu_request.is_zero() && !cpu_limit.is_zero() {
-        cpu_limit
+        cpu_limit.clone()
     } else {
         cpu_request
     };
     let mut resources = LinuxContainerResources {
-        cpu_shares: cpu_shares(shares),
+        cpu_shares: cpu_shares(&shares),
         memory_limit_in_bytes: of(limits, "memory").value(),
         ..LinuxContainerResources::default()
     };
     if host.settings.cpu_cfs_quota {
         resources.cpu_period = CPU_PERIOD;
-        resources.cpu_quota = cpu_quota(cpu_limit);
+        resources.cpu_quota = cpu_quota(&cpu_limit);
     }
     resources
 }
 
 /// Shares of the processors' time.
 #[must_use]
-pub fn cpu_shares(cpu: Amount) -> i64 {
+pub fn cpu_shares(cpu: &Amount) -> i64 {
     (cpu.milli_value().saturating_mul(1024) / 1000).clamp(MIN_SHARES, MAX_SHARES)
 }
 
 /// Microseconds of processor time a period, 0 for no limit.
 #[must_use]
-pub fn cpu_quota(cpu: Amount) -> i64 {
+pub fn cpu_quota(cpu: &Amount) -> i64 {
     if cpu.is_zero() {
         return 0;
     }
@@ -110,9 +110,7 @@ fn hugepage_limits(limits: &Amounts, node: &NodeFacts) -> Vec<HugepageLimit> {
                 .iter()
                 .find(|(name, _)| {
                     name.strip_prefix("hugepages-").is_some_and(|text| {
-                        let quantity =
-                            k8s_openapi::apimachinery::pkg::api::resource::Quantity(text.into());
-                        u64::try_from(Amount::of(&quantity).value()) == Ok(size)
+                        u64::try_from(Amount::written(text).value()) == Ok(size)
                     })
                 })
                 .map_or(0, |(_, amount)| amount.value());
@@ -173,7 +171,7 @@ fn spare_request(spec: &PodSpec) -> i64 {
     };
     let of_containers = container_total(spec, Side::Requests)
         .get("memory")
-        .copied()
+        .cloned()
         .unwrap_or_default();
     let count = spec.containers.len() + spec.init_containers.as_ref().map_or(0, Vec::len);
     (of_pod.value() - of_containers.value()) / i64::try_from(count).unwrap_or(1).max(1)

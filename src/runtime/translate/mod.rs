@@ -12,6 +12,7 @@ pub mod labels;
 pub mod linux;
 pub mod mounts;
 pub mod names;
+pub mod profiles;
 pub mod sandbox;
 pub mod security;
 pub mod sysctls;
@@ -23,6 +24,7 @@ use crate::api::ContainerName;
 use crate::cri;
 use crate::model::{DesiredPod, ImageState, NodeFacts, VolumePaths};
 
+pub use crate::cri::CgroupDriver;
 pub use container::container;
 pub use labels::container_hash;
 pub use sandbox::sandbox;

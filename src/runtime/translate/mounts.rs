@@ -22,6 +22,7 @@ pub fn mounts(
     container: &Container,
     input: &ContainerInput<'_>,
     files: &ContainerFiles,
+    environment: &Environment,
     host: &Host,
 ) -> Result<Vec<cri::Mount>, Reason> {
     let mut mounts = Vec::new();
@@ -29,7 +30,10 @@ pub fn mounts(
         let volume = volume(pod, &mount.name)
             .ok_or_else(|| refused(container, not_found(container, mount)))?;
         mounts.push(if volume.image.is_some() {
-            image_mount(pod, container, mount, volume, host)?
+            cri::Mount {
+                image_sub_path: sub_path(container, mount, environment)?.unwrap_or_default(),
+                ..image_mount(pod, container, mount, volume, host)?
+            }
         } else {
             let from = match files.sub_paths.get(&index) {
                 Some(path) => Some(path),
@@ -110,6 +114,8 @@ pub fn volume<'a>(pod: &'a DesiredPod, name: &str) -> Option<&'a Volume> {
     volumes.find(|volume| volume.name == name)
 }
 
+/// Differs: the image is given by the name the pod writes, which the runtime resolves; kubelet
+/// gives its id.
 fn image_mount(
     pod: &DesiredPod,
     container: &Container,
@@ -135,7 +141,6 @@ fn image_mount(
             user_specified_image: reference,
             ..cri::ImageSpec::default()
         }),
-        image_sub_path: mount.sub_path.clone().unwrap_or_default(),
         propagation: propagation(mount).into(),
         ..cri::Mount::default()
     })

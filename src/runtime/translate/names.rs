@@ -39,7 +39,7 @@ pub fn pod_names(pod: &DesiredPod, host: &Host) -> PodNames {
     let domain = filled(spec.subdomain.as_deref()).map_or_else(String::new, |subdomain| {
         let cluster = &host.settings.cluster_domain;
         let domain = format!("{subdomain}.{}.svc.{cluster}", pod.key().namespace);
-        // Without a cluster domain kubelet leaves the dot at the end.
+        // Differs: without a cluster domain kubelet leaves the dot at the end.
         domain.trim_end_matches('.').to_owned()
     });
     PodNames { hostname, domain }

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::ContainerPort;
 
-use super::{Host, cgroup, dns, labels, linux, names, security, sysctls};
+use super::{Host, cgroup, dns, labels, linux, names, profiles, security, sysctls};
 use crate::cri;
 use crate::model::resources::{of_quantities, pod_requests};
-use crate::model::{Amount, DesiredPod, Reason};
+use crate::model::{Amount, DesiredPod, NodeFacts, Reason};
 use crate::runtime::files::{self, PodFiles};
 
 /// The configuration of a pod's sandbox; sent again, unchanged, with each of its containers.
@@ -27,6 +27,7 @@ pub fn sandbox(
     let key = pod.key();
     check_features(pod, host)?;
     check_fit(pod, host)?;
+    profiles::check_apparmor(pod, host)?;
     let directory = files::log_directory(key, &host.pod_logs);
     let meta = &pod.record.pod.metadata;
     let mut all_labels = labels::copied(meta.labels.as_ref());
@@ -83,29 +84,30 @@ fn check_features(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Refuses a pod that asks for more than the node has, as kubelet's admission does. What other
-/// pods use is not counted: the agent's pods are all there are, and theirs may go.
+/// Refuses a pod that asks for more than the node has, as kubelet's admission does.
+///
+/// Differs: what other pods ask for is not counted; no scheduler could place this one elsewhere.
 fn check_fit(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
     let spec = pod.spec();
     let node = &host.node;
     let mut requests = pod_requests(spec);
     for (name, amount) in of_quantities(spec.overhead.as_ref()) {
         let sum = requests.entry(name).or_default();
-        *sum = *sum + amount;
+        *sum = sum.plus(&amount);
     }
-    let has = [
-        ("cpu", Amount::millis(node.allocatable_cpu_millis)),
-        ("memory", Amount::whole(node.allocatable_memory_bytes)),
-        (
-            "ephemeral-storage",
-            Amount::whole(node.ephemeral_storage_bytes),
-        ),
-    ];
-    for (name, capacity) in has {
-        let requested = requests.get(name).copied().unwrap_or_default();
-        // A fact that is not known refuses nothing.
-        if !capacity.is_zero() && requested > capacity {
-            let (requested, capacity) = match name {
+    for (name, requested) in &requests {
+        let capacity = match name.as_str() {
+            "cpu" => Amount::millis(node.allocatable_cpu_millis),
+            "memory" => Amount::whole(node.allocatable_memory_bytes),
+            "ephemeral-storage" => Amount::whole(node.ephemeral_storage_bytes),
+            _ => match name.strip_prefix("hugepages-") {
+                Some(size) => hugepages(node, size),
+                None => continue,
+            },
+        };
+        // Facts that are not known refuse nothing.
+        if node.memory_bytes > 0 && *requested > capacity {
+            let (requested, capacity) = match name.as_str() {
                 "cpu" => (requested.milli_value(), capacity.milli_value()),
                 _ => (requested.value(), capacity.value()),
             };
@@ -117,6 +119,13 @@ fn check_fit(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
         }
     }
     Ok(())
+}
+
+/// How much of a huge page size the node has.
+fn hugepages(node: &NodeFacts, size: &str) -> Amount {
+    let size = u64::try_from(Amount::written(size).value()).unwrap_or(0);
+    let pages = node.hugepages.get(&size).copied().unwrap_or(0);
+    Amount::whole(size.saturating_mul(pages))
 }
 
 /// Every port of the main containers, also those without a host port, as kubelet sends them; of

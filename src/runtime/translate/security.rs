@@ -1,15 +1,13 @@
-//! Users, groups, capabilities, seccomp, AppArmor, SELinux, namespaces and sysctls.
+//! Users, groups, capabilities, SELinux and namespaces.
 //!
-//! Follows kubelet v1.36's `determineEffectiveSecurityContext`, `verifyRunAsNonRoot` and the
-//! sysctl allowlist.
+//! Follows kubelet v1.36's `determineEffectiveSecurityContext` and `verifyRunAsNonRoot`.
 
 use k8s_openapi::api::core::v1::{
-    AppArmorProfile, Container, PodSecurityContext, PodSpec, SELinuxOptions, SeccompProfile,
-    SecurityContext,
+    Container, PodSecurityContext, PodSpec, SELinuxOptions, SecurityContext,
 };
 
-use super::{Host, described};
-use crate::cri::{self, security_profile::ProfileType};
+use super::{Host, described, profiles};
+use crate::cri;
 use crate::model::{DesiredPod, ImageState, Reason};
 
 /// Paths of `/proc` and `/sys` that containers do not see.
@@ -96,7 +94,7 @@ pub fn sandbox(spec: &PodSpec, userns: Option<u32>) -> cri::LinuxSandboxSecurity
         supplemental_groups: groups(of_pod),
         supplemental_groups_policy: groups_policy(of_pod),
         privileged: all.any(is_privileged),
-        seccomp: Some(profile(ProfileType::RuntimeDefault, "")),
+        seccomp: Some(profiles::runtime_default()),
         apparmor: None,
     }
 }
@@ -105,7 +103,7 @@ pub fn sandbox(spec: &PodSpec, userns: Option<u32>) -> cri::LinuxSandboxSecurity
 ///
 /// # Errors
 ///
-/// `CreateContainerConfigError` when runAsNonRoot does not hold or a profile cannot be had.
+/// `CreateContainerConfigError` when runAsNonRoot does not hold.
 pub fn container(
     pod: &DesiredPod,
     container: &Container,
@@ -124,7 +122,7 @@ pub fn container(
         .or(of_pod.and_then(|s| s.run_as_group));
     let (image_uid, image_username) = image_user(image);
     check_non_root(pod, container, user, (image_uid, image_username))?;
-    let (apparmor, apparmor_profile) = apparmor(pod, container, host)?;
+    let (apparmor, apparmor_profile) = profiles::apparmor(pod, container);
     let unmasked = own.and_then(|s| s.proc_mount.as_deref()) == Some("Unmasked");
     let paths = |list: &[&str]| -> Vec<String> {
         if unmasked {
@@ -153,7 +151,7 @@ pub fn container(
         masked_paths: paths(&MASKED_PATHS),
         readonly_paths: paths(&READONLY_PATHS),
         apparmor_profile,
-        seccomp: Some(seccomp(of_pod, own, host)),
+        seccomp: Some(profiles::seccomp(of_pod, own, host)),
         apparmor,
     })
 }
@@ -202,88 +200,6 @@ fn check_non_root(
         container.name
     );
     Err(Reason::new("CreateContainerConfigError", message).of_container(&container.name))
-}
-
-fn seccomp(
-    of_pod: Option<&PodSecurityContext>,
-    own: Option<&SecurityContext>,
-    host: &Host,
-) -> cri::SecurityProfile {
-    let written: Option<&SeccompProfile> = own
-        .and_then(|s| s.seccomp_profile.as_ref())
-        .or(of_pod.and_then(|s| s.seccomp_profile.as_ref()));
-    let Some(written) = written else {
-        return if host.settings.seccomp_default {
-            profile(ProfileType::RuntimeDefault, "")
-        } else {
-            profile(ProfileType::Unconfined, "")
-        };
-    };
-    match written.type_.as_str() {
-        "RuntimeDefault" => profile(ProfileType::RuntimeDefault, ""),
-        "Localhost" => {
-            let name = written.localhost_profile.as_deref().unwrap_or_default();
-            let path = host.settings.seccomp_root.join(name);
-            profile(ProfileType::Localhost, &path.to_string_lossy())
-        }
-        _ => profile(ProfileType::Unconfined, ""),
-    }
-}
-
-/// The AppArmor profile and the text form that older runtimes read.
-fn apparmor(
-    pod: &DesiredPod,
-    container: &Container,
-    host: &Host,
-) -> Result<(Option<cri::SecurityProfile>, String), Reason> {
-    let of_pod = pod.spec().security_context.as_ref();
-    let own = container.security_context.as_ref();
-    let annotated = annotated_apparmor(pod, &container.name);
-    let Some(written) = own
-        .and_then(|s| s.app_armor_profile.clone())
-        .or(annotated)
-        .or(of_pod.and_then(|s| s.app_armor_profile.clone()))
-    else {
-        return Ok((None, String::new()));
-    };
-    if written.type_ == "Unconfined" {
-        let unconfined = profile(ProfileType::Unconfined, "");
-        return Ok((Some(unconfined), "unconfined".to_owned()));
-    }
-    if !host.features.apparmor {
-        let message = "Cannot enforce AppArmor: AppArmor is not enabled on the host";
-        return Err(Reason::new("AppArmor", message).of_container(&container.name));
-    }
-    Ok(if written.type_ == "Localhost" {
-        let name = written.localhost_profile.unwrap_or_default();
-        let text = format!("localhost/{name}");
-        (Some(profile(ProfileType::Localhost, &name)), text)
-    } else {
-        let default = profile(ProfileType::RuntimeDefault, "");
-        (Some(default), "runtime/default".to_owned())
-    })
-}
-
-/// The profile of the annotation that came before the field.
-fn annotated_apparmor(pod: &DesiredPod, container: &str) -> Option<AppArmorProfile> {
-    let annotations = pod.record.pod.metadata.annotations.as_ref()?;
-    let name = format!("container.apparmor.security.beta.kubernetes.io/{container}");
-    let (type_, localhost_profile) = match annotations.get(&name)?.as_str() {
-        "unconfined" => ("Unconfined", None),
-        "runtime/default" => ("RuntimeDefault", None),
-        text => ("Localhost", Some(text.strip_prefix("localhost/")?.into())),
-    };
-    Some(AppArmorProfile {
-        type_: type_.to_owned(),
-        localhost_profile,
-    })
-}
-
-fn profile(profile_type: ProfileType, localhost_ref: &str) -> cri::SecurityProfile {
-    cri::SecurityProfile {
-        profile_type: profile_type.into(),
-        localhost_ref: localhost_ref.to_owned(),
-    }
 }
 
 fn capabilities(own: &SecurityContext) -> Option<cri::Capability> {
