@@ -6,17 +6,13 @@ use jiff::Timestamp;
 
 use super::backoff::failed_again;
 use crate::model::{
-    Action, Failure, ImageState, ObservedPod, Outcome, PodMemory, PostStart, Reason, StopKind,
-    StopTarget, VolumeState,
+    Action, ContainerId, Failure, ImageState, ObservedPod, Outcome, PodMemory, PostStart, Reason,
+    StopKind, VolumeState,
 };
 
 /// Takes the outcome of an action into the memory.
 pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: Timestamp) {
-    if let Action::StopContainers { targets } = action {
-        targets
-            .iter()
-            .for_each(|target| remember_stop(memory, target));
-    }
+    remember_stops(memory, action);
     match (action, outcome) {
         (Action::PrepareVolumes { pod }, Outcome::Volumes(paths)) => {
             memory.volumes = VolumeState::Prepared {
@@ -48,10 +44,10 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
             memory.containers.remove(container.as_str());
         }
         (Action::RunPostStart { id, .. }, Outcome::Done) => {
-            memory.instances.entry(id.clone()).or_default().post_start = PostStart::Done;
+            remember_hook(memory, id, PostStart::Done);
         }
         (Action::RunPostStart { id, .. }, Outcome::Failed(reason)) => {
-            memory.instances.entry(id.clone()).or_default().post_start = PostStart::Failed(reason);
+            remember_hook(memory, id, PostStart::Failed(reason));
         }
         (Action::RunSandbox { .. }, Outcome::Done) => memory.sandbox = None,
         (Action::StopSandbox { id }, Outcome::Done) => {
@@ -93,13 +89,22 @@ pub fn forget_removed(memory: &mut PodMemory, have: Option<&ObservedPod>) {
 }
 
 /// A hook is not run twice, whatever became of the stop that follows it.
-fn remember_stop(memory: &mut PodMemory, target: &StopTarget) {
-    if target.hook.is_none() && target.kind != StopKind::Unhealthy {
+fn remember_stops(memory: &mut PodMemory, action: &Action) {
+    let Action::StopContainers { targets } = action else {
         return;
+    };
+    for target in targets {
+        let unhealthy = target.kind == StopKind::Unhealthy;
+        if target.hook.is_some() || unhealthy {
+            let instance = memory.instances.entry(target.id.clone()).or_default();
+            instance.pre_stopped |= target.hook.is_some();
+            instance.unhealthy |= unhealthy;
+        }
     }
-    let instance = memory.instances.entry(target.id.clone()).or_default();
-    instance.pre_stopped |= target.hook.is_some();
-    instance.unhealthy |= target.kind == StopKind::Unhealthy;
+}
+
+fn remember_hook(memory: &mut PodMemory, id: &ContainerId, how: PostStart) {
+    memory.instances.entry(id.clone()).or_default().post_start = how;
 }
 
 fn remember_image(memory: &mut PodMemory, image: &str, outcome: Outcome, now: Timestamp) {

@@ -272,15 +272,9 @@ fn pre_stop_hooks_come_off_the_grace_and_sidecars_run_theirs_at_once() {
     assert_eq!(actions(&late), ["stop a (2 s) b (2 s)"]);
 }
 
-#[test]
-fn probes_and_hooks_are_resolved() {
-    let get = |port: IntOrString, host: Option<&str>| HTTPGetAction {
-        port,
-        host: host.map(str::to_owned),
-        scheme: Some("HTTPS".into()),
-        ..HTTPGetAction::default()
-    };
-    let want = with(pod(Goal::Run, &[], &["c"]), "c", |c| {
+/// A pod whose container has a probe of each kind that has something to resolve.
+fn with_references() -> Arc<DesiredPod> {
+    with(pod(Goal::Run, &[], &["c"]), "c", |c| {
         c.ports = Some(vec![ContainerPort {
             name: Some("web".into()),
             container_port: 8080,
@@ -299,7 +293,11 @@ fn probes_and_hooks_are_resolved() {
             ..Probe::default()
         });
         c.liveness_probe = Some(Probe {
-            http_get: Some(get(IntOrString::String("web".into()), None)),
+            http_get: Some(HTTPGetAction {
+                port: IntOrString::String("web".into()),
+                scheme: Some("HTTPS".into()),
+                ..HTTPGetAction::default()
+            }),
             ..Probe::default()
         });
         c.readiness_probe = Some(Probe {
@@ -309,7 +307,12 @@ fn probes_and_hooks_are_resolved() {
             }),
             ..Probe::default()
         });
-    });
+    })
+}
+
+#[test]
+fn probes_are_resolved() {
+    let want = with_references();
     let have = one(vec![have_container("c", 0, running())]);
     let target = |kind, period, check| ProbeTarget {
         id: ContainerId("c-0".into()),
