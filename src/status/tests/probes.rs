@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Probe;
+
 use super::fixture::{at, container, node, pod, report, running, set};
 use crate::model::{ContainerId, PodReport, ProbeResults, Reason, Verdict};
 use crate::status::{daemonset_status, pod_status};
 
 /// A pod whose container has a startup and a readiness probe that say this.
 fn probed(results: Option<ProbeResults>) -> PodReport {
-    let web = set(
-        "default",
-        "web",
-        "        startupProbe: {exec: {command: ['true']}}\n        \
-         readinessProbe: {exec: {command: ['true']}}\n",
-    );
+    let web = set("default", "web", "");
     let mut pod = pod(&web, "web-a", vec![container("main", 0, running(20))]);
+    let record = Arc::make_mut(&mut Arc::make_mut(&mut pod.want).record);
+    let spec = record.pod.spec.as_mut().expect("a specification");
+    spec.containers[0].startup_probe = Some(Probe::default());
+    spec.containers[0].readiness_probe = Some(Probe::default());
     let results = results.map(|results| (ContainerId("main0".to_owned()), results));
     pod.probes = Arc::new(results.into_iter().collect());
     pod
