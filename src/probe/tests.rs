@@ -1,13 +1,15 @@
 //! The schedule on virtual time, and the askers against servers of the test's own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::http::{self, Url};
-use super::{Schedule, tcp};
+use super::{Ask, Schedule, run, tcp};
 use crate::api::ContainerName;
 use crate::model::{
     Answer, Check, ContainerId, ProbeFailure, ProbeKind, ProbeResults, ProbeTarget, ProbeTiming,
@@ -42,7 +44,7 @@ fn failure() -> Answer {
 
 /// Asks whatever is due until `until`; `answer` says what is answered to which probe when. Returns
 /// the times and kinds of the probes.
-fn run(
+fn ask_until(
     schedule: &mut Schedule,
     until: i64,
     answer: impl Fn(ProbeKind, i64) -> Answer,
@@ -80,7 +82,7 @@ fn readiness_is_asked_at_once_and_liveness_after_a_period() {
         target(ProbeKind::Liveness, 0),
     ];
     schedule.set_targets(&targets, at(0));
-    let asked = run(&mut schedule, 35, |_, _| Answer::Success);
+    let asked = ask_until(&mut schedule, 35, |_, _| Answer::Success);
     assert_eq!(times(&asked, ProbeKind::Readiness), [0, 10, 20, 30]);
     assert_eq!(times(&asked, ProbeKind::Liveness), [10, 20, 30]);
     let ready = ProbeResults {
@@ -99,7 +101,7 @@ fn the_delay_is_counted_from_the_containers_start() {
         target(ProbeKind::Liveness, 25),
     ];
     schedule.set_targets(&targets, at(3));
-    let asked = run(&mut schedule, 30, |_, _| Answer::Success);
+    let asked = ask_until(&mut schedule, 30, |_, _| Answer::Success);
     assert_eq!(times(&asked, ProbeKind::Readiness), [7, 17, 27]);
     assert_eq!(times(&asked, ProbeKind::Liveness), [25]);
 }
@@ -108,7 +110,7 @@ fn the_delay_is_counted_from_the_containers_start() {
 fn failures_count_in_a_row_and_a_failed_liveness_probe_rests() {
     let mut schedule = Schedule::default();
     schedule.set_targets(&[target(ProbeKind::Liveness, 0)], at(0));
-    let asked = run(&mut schedule, 200, |_, second| {
+    let asked = ask_until(&mut schedule, 200, |_, second| {
         if second == 30 {
             Answer::Success
         } else {
@@ -138,7 +140,7 @@ fn failures_count_in_a_row_and_a_failed_liveness_probe_rests() {
 fn what_could_not_be_asked_counts_for_nothing() {
     let mut schedule = Schedule::default();
     schedule.set_targets(&[target(ProbeKind::Liveness, 0)], at(0));
-    run(&mut schedule, 100, |_, second| {
+    ask_until(&mut schedule, 100, |_, second| {
         if second % 20 == 0 {
             Answer::Unknown("away".to_owned())
         } else {
@@ -158,14 +160,14 @@ fn thresholds_of_readiness_go_both_ways() {
         0 | 10 | 60.. => Answer::Success,
         _ => failure(),
     };
-    run(&mut schedule, 5, well);
+    ask_until(&mut schedule, 5, well);
     assert_eq!(results(&schedule).readiness, None);
     for (until, ready, since) in [(15, true, 10), (35, true, 10), (45, false, 40)] {
-        run(&mut schedule, until, well);
+        ask_until(&mut schedule, until, well);
         assert_eq!(results(&schedule).readiness, Some(ready), "at {until}");
         assert_eq!(results(&schedule).changed_at, Some(at(since)));
     }
-    run(&mut schedule, 75, well);
+    ask_until(&mut schedule, 75, well);
     assert_eq!(results(&schedule).readiness, Some(true));
 }
 
@@ -178,7 +180,7 @@ fn startup_holds_the_others_back_and_then_rests() {
         target(ProbeKind::Readiness, 0),
     ];
     schedule.set_targets(&targets, at(0));
-    let asked = run(&mut schedule, 60, |kind, second| match (kind, second) {
+    let asked = ask_until(&mut schedule, 60, |kind, second| match (kind, second) {
         (ProbeKind::Startup, ..20) => failure(),
         _ => Answer::Success,
     });
@@ -190,7 +192,7 @@ fn startup_holds_the_others_back_and_then_rests() {
 
     let mut schedule = Schedule::default();
     schedule.set_targets(&targets, at(0));
-    let asked = run(&mut schedule, 60, |_, _| failure());
+    let asked = ask_until(&mut schedule, 60, |_, _| failure());
     assert_eq!(asked.len(), 3, "{asked:?}");
     let failed = results(&schedule).failed.expect("a failed probe");
     assert_eq!(failed.kind, ProbeKind::Startup);
@@ -288,4 +290,81 @@ async fn nobody_at_a_port_is_a_failure() {
     assert!(matches!(answer, Answer::Failure(_)), "{answer:?}");
     let answer = super::grpc::ask("127.0.0.1", port, "").await;
     assert!(matches!(answer, Answer::Failure(_)), "{answer:?}");
+}
+
+/// Asks over HTTP, at one port for all.
+struct Http(u16);
+
+impl Ask for Http {
+    async fn ask(&self, _: &ContainerId, _: &Check, _: Duration) -> Answer {
+        let url = Url::new(false, "127.0.0.1", self.0, "/");
+        http::ask(url, http::probe_headers(&[], false)).await
+    }
+}
+
+/// The processor time of this thread, in clock ticks of 10 ms.
+fn ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("the thread");
+    let fields: Vec<&str> = stat
+        .rsplit(") ")
+        .next()
+        .into_iter()
+        .flat_map(|s| s.split(' '))
+        .collect();
+    let field = |index: usize| fields[index].parse::<u64>().expect("a number");
+    field(11) + field(12)
+}
+
+/// Answers every request on a port of its own, on a thread of its own, until the test ends.
+fn serve_all() -> u16 {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            stream.read(&mut [0; 1024]).ok();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            stream.write_all(answer).ok();
+        }
+    });
+    port
+}
+
+/// 200 containers with a liveness and a readiness probe a second each, ten times as often as
+/// Kubernetes' default.
+#[tokio::test]
+#[ignore = "measures; meant for an optimised build"]
+async fn two_hundred_probed_containers() {
+    let port = serve_all();
+    let asker = Http(port);
+    let begun = Timestamp::now();
+    let mut senders = Vec::new();
+    let mut all = futures_util::stream::FuturesUnordered::new();
+    for pod in 0..200 {
+        let targets = [ProbeKind::Readiness, ProbeKind::Liveness].map(|kind| {
+            let mut target = target(kind, 0);
+            target.id = ContainerId(format!("c{pod}"));
+            target.started_at = begun;
+            target.timing.period = Duration::from_secs(1);
+            target
+        });
+        let (wanted, targets_heard) = watch::channel(Arc::new(Vec::new()));
+        let (results, told) = watch::channel(Arc::default());
+        wanted.send_replace(Arc::new(targets.to_vec()));
+        senders.push((wanted, told));
+        all.push(run(&asker, targets_heard, results, Timestamp::now));
+    }
+    let before = ticks();
+    let ten = Duration::from_secs(10);
+    let ended = tokio::time::timeout(ten, futures_util::StreamExt::next(&mut all)).await;
+    assert!(ended.is_err(), "they go on");
+    let ready = senders.iter().filter(|(_, told)| {
+        let told = told.borrow();
+        told.values().all(|results| results.readiness == Some(true)) && !told.is_empty()
+    });
+    assert_eq!(ready.count(), 200);
+    println!(
+        "{} ms of 10 s for 400 probes a second",
+        (ticks() - before) * 10
+    );
 }
