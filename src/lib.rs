@@ -12,8 +12,8 @@
 //! - L1, decisions, pure: [`eligibility`] (does a set run here), [`plan`] (what to do next for a pod
 //!   or a set), [`status`] (what to tell of it).
 //! - L2, effects, one outside system each: [`source`] (the manifests directory), [`node`] (this
-//!   machine), [`runtime`] (CRI), [`volume`] (what pods mount), [`store`] (what was decided, on
-//!   disk), [`server`] (the socket), [`config`], [`metrics`].
+//!   machine), [`runtime`] (CRI), [`volume`] (what pods mount), [`probe`] (whether containers are
+//!   well), [`store`] (what was decided, on disk), [`server`] (the socket), [`config`], [`metrics`].
 //! - L3, composition: [`agent`] (the tasks), [`cli`] (the commands).
 //!
 //! # The path of one DaemonSet
@@ -34,6 +34,7 @@ pub mod metrics;
 pub mod model;
 pub mod node;
 pub mod plan;
+pub mod probe;
 pub mod runtime;
 pub mod server;
 pub mod source;

@@ -1,11 +1,14 @@
-//! What carries out a worker's actions: the runtime, and the volume room for what lies on the host.
+//! What carries out a worker's actions: the runtime, the volume room for what lies on the host, and
+//! the probe room for questions and hooks.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::api::Uid;
-use crate::model::{Action, ObservedPod, Outcome};
+use crate::model::{Action, Answer, Check, ContainerId, ObservedPod, Outcome};
+use crate::probe::{self, Ask};
 use crate::runtime::{Cri, Error, Runtime, cgroup};
 use crate::volume;
 
@@ -54,11 +57,40 @@ impl Cri for Hands {
                     .and_then(|()| cgroup::teardown(&key.uid, &self.runtime.host()));
                 Ok(gone.map_or_else(Outcome::Failed, |()| Outcome::Done))
             }
+            Action::RunPostStart {
+                key,
+                id,
+                container,
+                hook,
+            } => Ok(self.post_start(key, id, container, hook).await),
+            Action::StopContainers { targets } => self.stop(targets).await,
             _ => self.runtime.execute(action).await,
         }
     }
 
     async fn release_images(&self, uid: &Uid, keep: BTreeSet<String>) {
         self.runtime.release_images(uid, keep).await;
+    }
+}
+
+impl Hands {
+    /// The host of probes and hooks of pods on the host network.
+    pub(super) fn node_address(&self) -> String {
+        let host = self.runtime.host();
+        let address = host.node.addresses.first();
+        address.map_or_else(|| "localhost".to_owned(), ToString::to_string)
+    }
+}
+
+impl Ask for Hands {
+    async fn ask(&self, container: &ContainerId, check: &Check, timeout: Duration) -> Answer {
+        probe::ask(
+            &self.runtime,
+            &self.node_address(),
+            container,
+            check,
+            timeout,
+        )
+        .await
     }
 }

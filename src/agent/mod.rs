@@ -8,6 +8,7 @@ mod coordinator;
 mod error;
 mod gauges;
 mod hands;
+mod hooks;
 mod host;
 mod inventory;
 mod keep;

@@ -1,8 +1,9 @@
 //! One pod's loop: look, plan, do the first action, remember, look again.
 //!
 //! A worker owns the memory of its pod and nothing else. It decides nothing: [`plan_pod`] does. It
-//! sleeps only while the plan is empty, and wakes for a changed wish, a hint of the runtime or the
-//! plan's own time.
+//! sleeps only while the plan is empty, and wakes for a changed wish, a hint of the runtime, a
+//! probe's result or the plan's own time. The pod's probes are polled beside the loop, so that
+//! neither waits for the other.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,8 +16,10 @@ use tracing::{debug, info, warn};
 
 use crate::model::{
     Action, DesiredPod, Goal, ImageState, ObservedPod, Outcome, PodMemory, PodPlan, PodReport,
+    ProbeTarget, Probed,
 };
-use crate::plan::{forget_failures, plan_pod, remember};
+use crate::plan::{forget_failures, forget_removed, plan_pod, plan_probes, remember};
+use crate::probe::{self, Ask};
 use crate::runtime::{Cri, Hint};
 
 /// How long to wait before asking a runtime again that does not answer.
@@ -50,19 +53,35 @@ enum Wake {
 struct Life {
     want: Arc<DesiredPod>,
     memory: PodMemory,
+    /// Which probes are to be made.
+    targets: watch::Sender<Arc<Vec<ProbeTarget>>>,
+    /// What they say.
+    probes: watch::Receiver<Arc<Probed>>,
     /// The last report that was sent.
     told: Option<PodReport>,
 }
 
-impl<C: Cri> Worker<C> {
+impl<C: Cri + Ask + Clone> Worker<C> {
     /// Runs until the pod is gone or the agent stops.
     pub async fn run(mut self) {
         let want = self.want.borrow_and_update().clone();
-        let mut life = Life {
+        let (targets, wanted) = watch::channel(Arc::default());
+        let (results, probes) = watch::channel(Arc::default());
+        let life = Life {
             want,
             memory: PodMemory::default(),
+            targets,
+            probes,
             told: None,
         };
+        let (asker, clock) = (self.cri.clone(), self.clock);
+        tokio::select! {
+            () = self.live(life) => {}
+            () = probe::run(&asker, wanted, results, clock) => {}
+        }
+    }
+
+    async fn live(&mut self, mut life: Life) {
         while !self.cancel.is_cancelled() {
             if let Wake::Stop = self.step(&mut life).await {
                 return;
@@ -78,9 +97,19 @@ impl<C: Cri> Worker<C> {
             Err(error) => {
                 debug!(pod = %life.want.key(), %error, "the runtime could not be asked");
                 self.tell(life, unobserved(life)).await;
-                return self.wait(None, Some(UNREACHABLE), &mut life.memory).await;
+                return self.wait(None, Some(UNREACHABLE), life).await;
             }
         };
+        forget_removed(&mut life.memory, have.as_deref());
+        life.memory.probes = Arc::clone(&life.probes.borrow_and_update());
+        let targets = plan_probes(&life.want, have.as_deref(), &life.memory);
+        life.targets.send_if_modified(|old| {
+            let changed = **old != targets;
+            if changed {
+                *old = Arc::new(targets);
+            }
+            changed
+        });
         let now = (self.clock)();
         let plan = plan_pod(Some(&life.want), have.as_deref(), &life.memory, now);
         let report = PodReport {
@@ -89,6 +118,7 @@ impl<C: Cri> Worker<C> {
             observed: true,
             plan: Arc::new(plan),
             images: Arc::new(life.memory.images.clone()),
+            probes: Arc::clone(&life.memory.probes),
         };
         let plan = Arc::clone(&report.plan);
         self.tell(life, report).await;
@@ -97,10 +127,7 @@ impl<C: Cri> Worker<C> {
         }
         match plan.actions.first() {
             Some(action) => self.carry_out(&life.want, action, &mut life.memory).await,
-            None => {
-                self.wait(have.as_deref(), self.pause(&plan), &mut life.memory)
-                    .await
-            }
+            None => self.wait(have.as_deref(), self.pause(&plan), life).await,
         }
     }
 
@@ -131,10 +158,18 @@ impl<C: Cri> Worker<C> {
     }
 
     /// Does one action and remembers what came of it.
-    async fn carry_out(&self, want: &DesiredPod, action: &Action, memory: &mut PodMemory) -> Wake {
+    async fn carry_out(
+        &mut self,
+        want: &DesiredPod,
+        action: &Action,
+        memory: &mut PodMemory,
+    ) -> Wake {
         debug!(pod = %want.key(), %action, "begins");
+        // A hook may take forever, and dropping it ends it.
+        let may_be_cut = matches!(action, Action::RunPostStart { .. });
         let done = tokio::select! {
             done = self.cri.execute(action) => done,
+            () = end_wanted(&mut self.want), if may_be_cut => return Wake::Look,
             () = self.cancel.cancelled() => return Wake::Stop,
         };
         match done {
@@ -164,8 +199,9 @@ impl<C: Cri> Worker<C> {
         &mut self,
         have: Option<&ObservedPod>,
         pause: Option<Duration>,
-        memory: &mut PodMemory,
+        life: &mut Life,
     ) -> Wake {
+        let memory = &mut life.memory;
         let timeout = async {
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -180,6 +216,7 @@ impl<C: Cri> Worker<C> {
                 changed = self.want.changed() => {
                     return if changed.is_ok() { Wake::Look } else { Wake::Stop };
                 }
+                Ok(()) = life.probes.changed() => return Wake::Look,
                 hint = self.hints.recv() => match hint {
                     Ok(hint) if !concerns(&hint, have, memory) => {}
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return Wake::Look,
@@ -187,6 +224,13 @@ impl<C: Cri> Worker<C> {
                 },
             }
         }
+    }
+}
+
+/// Ends when the pod is wanted no more.
+async fn end_wanted(want: &mut watch::Receiver<Arc<DesiredPod>>) {
+    if want.wait_for(|want| want.goal == Goal::End).await.is_err() {
+        std::future::pending().await
     }
 }
 
@@ -224,6 +268,7 @@ fn unobserved(life: &Life) -> PodReport {
         observed: false,
         plan: Arc::default(),
         images: Arc::default(),
+        probes: Arc::default(),
     });
     PodReport {
         want: Arc::clone(&life.want),

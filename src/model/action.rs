@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::ContainerName;
-use crate::model::{ContainerId, DesiredPod, ImageState, Reason, SandboxId, VolumePaths};
+use crate::model::{Check, ContainerId, DesiredPod, ImageState, Reason, SandboxId, VolumePaths};
 
 /// One container to stop and the time it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +17,24 @@ pub struct StopTarget {
     pub id: ContainerId,
     /// Its name, for people.
     pub name: ContainerName,
-    /// Time between SIGTERM and SIGKILL, in whole seconds.
+    /// Time from now to SIGKILL, in whole seconds: what the hook takes comes off it, SIGTERM comes
+    /// with the rest.
     pub timeout: Duration,
+    /// The `preStop` hook to run first.
+    pub hook: Option<Check>,
+    /// Why, and how far.
+    pub kind: StopKind,
+}
+
+/// Why a container is stopped, and how far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopKind {
+    /// It is not wanted any more, or not as it is.
+    Stop,
+    /// Its startup or liveness probe failed; it is restarted.
+    Unhealthy,
+    /// Only its hook is run: a sidecar, whose turn to stop comes later.
+    HookOnly,
 }
 
 /// One step of bringing a pod to what is wanted.
@@ -74,7 +90,19 @@ pub enum Action {
         /// Its name.
         container: ContainerName,
     },
-    /// Stop containers, all at the same time.
+    /// Run the `postStart` hook of a started container. Repeating it after it has succeeded is
+    /// harmless: it is not run again.
+    RunPostStart {
+        /// The pod.
+        key: crate::api::PodKey,
+        /// The container.
+        id: ContainerId,
+        /// Its name.
+        container: ContainerName,
+        /// The hook.
+        hook: Check,
+    },
+    /// Stop containers, all at the same time, each after its hook.
     StopContainers {
         /// Which, and how long each is given.
         targets: Vec<StopTarget>,
@@ -145,11 +173,17 @@ impl fmt::Display for Action {
                 write!(f, "create container {container}, attempt {attempt}")
             }
             Self::StartContainer { container, .. } => write!(f, "start container {container}"),
+            Self::RunPostStart { container, .. } => write!(f, "run postStart hook of {container}"),
             Self::StopContainers { targets } => {
                 f.write_str("stop")?;
-                targets
-                    .iter()
-                    .try_for_each(|t| write!(f, " {} ({} s)", t.name, t.timeout.as_secs()))
+                targets.iter().try_for_each(|t| {
+                    let hook = match (&t.hook, t.kind) {
+                        (_, StopKind::HookOnly) => "hook only, ",
+                        (Some(_), _) => "hook, ",
+                        (None, _) => "",
+                    };
+                    write!(f, " {} ({hook}{} s)", t.name, t.timeout.as_secs())
+                })
             }
             Self::RemoveContainer { container, id } => {
                 write!(f, "remove container {container} {id}")

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{Reason, References, SandboxId};
+use crate::model::{ContainerId, Probed, Reason, References, SandboxId};
 
 /// The memory of one pod's worker.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +26,10 @@ pub struct PodMemory {
     pub stopped: BTreeSet<SandboxId>,
     /// By container name: failures of creating or starting it.
     pub containers: BTreeMap<String, ContainerMemory>,
+    /// By container: what became of its hooks, and whether a probe ended it.
+    pub instances: BTreeMap<ContainerId, InstanceMemory>,
+    /// What the probes say, newest word.
+    pub probes: Arc<Probed>,
     /// Failure of ending or cleaning up.
     pub teardown: Option<Failure>,
     /// Whether the volumes and files of an ended pod are already gone.
@@ -84,6 +88,29 @@ pub struct PullProgress {
 pub struct ContainerMemory {
     /// Failures of creating or starting it since the last success.
     pub failure: Option<Failure>,
+}
+
+/// What is remembered of one instance of a container.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InstanceMemory {
+    /// How far its `postStart` hook is, where it has one.
+    pub post_start: PostStart,
+    /// Whether its `preStop` hook has run.
+    pub pre_stopped: bool,
+    /// Whether it was stopped because a probe failed.
+    pub unhealthy: bool,
+}
+
+/// How far a `postStart` hook is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum PostStart {
+    /// Not known in this life of the worker; asking again is harmless.
+    #[default]
+    Unknown,
+    /// It succeeded.
+    Done,
+    /// It failed, and so did the container's start.
+    Failed(Reason),
 }
 
 /// Host paths of the pod's volumes by volume name.

@@ -5,26 +5,32 @@ mod action;
 mod amount;
 mod desired;
 pub mod downward;
+pub mod expand;
 mod memory;
 mod node;
 mod observed;
 pub mod paths;
+mod probe;
 mod reason;
 mod report;
 pub mod resources;
 mod snapshot;
 mod verdict;
 
-pub use action::{Action, Outcome, PodPlan, StopTarget};
+pub use action::{Action, Outcome, PodPlan, StopKind, StopTarget};
 pub use amount::Amount;
 pub use desired::{BackOff, DesiredPod, Goal, PodRecord, References};
 pub use memory::{
-    ContainerMemory, Failure, ImageState, PodMemory, PullProgress, VolumePaths, VolumeState,
+    ContainerMemory, Failure, ImageState, InstanceMemory, PodMemory, PostStart, PullProgress,
+    VolumePaths, VolumeState,
 };
 pub use node::{NodeFacts, Taint, TaintEffect};
 pub use observed::{
     ContainerId, ContainerState, ObservedContainer, ObservedPod, ObservedSandbox, SandboxId,
     SandboxState,
+};
+pub use probe::{
+    Answer, Check, ProbeFailure, ProbeKind, ProbeResults, ProbeTarget, ProbeTiming, Probed,
 };
 pub use reason::Reason;
 pub use report::{NodeView, PodReport, SetReport};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::api::{ObjectKey, Uid};
 use crate::model::{
-    DesiredPod, ImageState, NodeFacts, ObservedPod, PodPlan, Reason, Rule, Snapshot, Verdict,
+    DesiredPod, ImageState, NodeFacts, ObservedPod, PodPlan, Probed, Reason, Rule, Snapshot,
+    Verdict,
 };
 
 /// One pod's worker's newest word.
@@ -22,6 +23,8 @@ pub struct PodReport {
     pub plan: Arc<PodPlan>,
     /// The images' states, for progress.
     pub images: Arc<BTreeMap<String, ImageState>>,
+    /// What its probes say.
+    pub probes: Arc<Probed>,
 }
 
 /// What is decided for one DaemonSet.

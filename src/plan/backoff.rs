@@ -58,6 +58,35 @@ pub fn restart_after(container: &ObservedContainer, back_off: &BackOff) -> Optio
     })
 }
 
+/// The restart of a container that was stopped for a failed probe.
+///
+/// kubelet stops and starts it in one go and so looks at the exit before this one: when the wait
+/// counted from there is over already, and when there is no such exit, the restart comes at once.
+#[must_use]
+pub fn restart_after_probe(
+    container: &ObservedContainer,
+    exit_before: Option<Timestamp>,
+    back_off: &BackOff,
+) -> Option<Restart> {
+    let restart = restart_after(container, back_off)?;
+    let ContainerState::Exited { finished_at, .. } = container.state else {
+        return None;
+    };
+    let at_once = Restart {
+        at: finished_at,
+        delay: Duration::ZERO,
+        level: restart.level,
+    };
+    match exit_before {
+        None => Some(Restart {
+            level: 0,
+            ..at_once
+        }),
+        Some(before) if later(before, restart.delay) <= finished_at => Some(at_once),
+        Some(_) => Some(restart),
+    }
+}
+
 /// Waits of a kind of failure: the first and the longest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waits {

@@ -12,11 +12,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 
-use super::{backoff, image, volumes, wait_until};
+use super::{backoff, hooks, image, probes, volumes, wait_until};
 use crate::api::ContainerName;
 use crate::model::{
     Action, BackOff, ContainerState, DesiredPod, ObservedContainer, ObservedPod, ObservedSandbox,
-    PodMemory, PodPlan, Reason, StopTarget,
+    PodMemory, PodPlan, Reason, StopKind, StopTarget,
 };
 
 /// A container of the specification, with the role it plays.
@@ -27,6 +27,10 @@ pub(super) struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
+    pub(super) fn spec(&self) -> &'a core::Container {
+        self.spec
+    }
+
     pub(super) fn name(&self) -> &'a str {
         &self.spec.name
     }
@@ -44,6 +48,19 @@ impl<'a> Container<'a> {
 
     pub(super) fn is_sidecar(&self) -> bool {
         self.init && self.spec.restart_policy.as_deref() == Some("Always")
+    }
+
+    /// Plain init containers have no probes.
+    pub(super) fn is_probed(&self) -> bool {
+        !self.init || self.is_sidecar()
+    }
+
+    pub(super) fn post_start(&self) -> Option<&'a core::LifecycleHandler> {
+        self.spec.lifecycle.as_ref()?.post_start.as_ref()
+    }
+
+    pub(super) fn pre_stop(&self) -> Option<&'a core::LifecycleHandler> {
+        self.spec.lifecycle.as_ref()?.pre_stop.as_ref()
     }
 
     /// Whether an exit with this status is followed by a restart (KEP-5307 for main containers).
@@ -81,12 +98,12 @@ pub(super) fn all(spec: &core::PodSpec) -> impl Iterator<Item = Container<'_>> {
 }
 
 /// What one look at a pod's containers is made with.
-struct Look<'a> {
-    pod: &'a Arc<DesiredPod>,
-    have: &'a ObservedPod,
+pub(super) struct Look<'a> {
+    pub(super) pod: &'a Arc<DesiredPod>,
+    pub(super) have: &'a ObservedPod,
     sandbox: &'a ObservedSandbox,
-    memory: &'a PodMemory,
-    now: Timestamp,
+    pub(super) memory: &'a PodMemory,
+    pub(super) now: Timestamp,
 }
 
 /// Plans the containers of a ready sandbox.
@@ -168,14 +185,14 @@ impl Look<'_> {
         container.is_sidecar() && runs
     }
 
-    /// Plans what a container needs next; true when it runs.
+    /// Plans what a container needs next; true when it has started.
     fn bring(&self, container: &Container<'_>, plan: &mut PodPlan) -> bool {
         let Some(newest) = self.current(container.name()) else {
             self.create(container, 0, plan);
             return false;
         };
         match &newest.state {
-            ContainerState::Running { .. } => return true,
+            ContainerState::Running { .. } => return self.look_after(container, newest, plan),
             ContainerState::Created => self.start(container, newest, plan),
             ContainerState::Unknown => plan.actions.push(stop_lost(newest)),
             ContainerState::Exited { exit_code, .. } => {
@@ -187,6 +204,29 @@ impl Look<'_> {
         false
     }
 
+    /// A running container: its hook first, then what its probes say; true when it has started.
+    fn look_after(
+        &self,
+        container: &Container<'_>,
+        running: &ObservedContainer,
+        plan: &mut PodPlan,
+    ) -> bool {
+        hooks::plan_post_start(self, container, running, plan)
+            && hooks::plan_unhealthy(self, container, running, plan)
+            && probes::has_started(container, running, self.memory)
+    }
+
+    /// When the attempt before this one ended.
+    fn exit_before(&self, exited: &ObservedContainer) -> Option<Timestamp> {
+        let before = self.have.containers.iter().filter(|container| {
+            container.name == exited.name && container.attempt < exited.attempt
+        });
+        match before.max_by_key(|container| container.attempt)?.state {
+            ContainerState::Exited { finished_at, .. } => Some(finished_at),
+            _ => None,
+        }
+    }
+
     fn restart(
         &self,
         container: &Container<'_>,
@@ -194,9 +234,13 @@ impl Look<'_> {
         back_off: &BackOff,
         plan: &mut PodPlan,
     ) {
-        let Some(restart) = backoff::restart_after(exited, back_off) else {
-            return;
+        let unhealthy = self.memory.instances.get(&exited.id);
+        let restart = if unhealthy.is_some_and(|instance| instance.unhealthy) {
+            backoff::restart_after_probe(exited, self.exit_before(exited), back_off)
+        } else {
+            backoff::restart_after(exited, back_off)
         };
+        let Some(restart) = restart else { return };
         if wait_until(restart.at, self.now, plan) {
             let message = format!(
                 "back-off {} restarting failed container={} pod={}",
@@ -271,6 +315,8 @@ fn stop_lost(container: &ObservedContainer) -> Action {
         id: container.id.clone(),
         name: container.name.clone(),
         timeout: Duration::from_secs(2),
+        hook: None,
+        kind: StopKind::Stop,
     };
     Action::StopContainers {
         targets: vec![target],

@@ -3,21 +3,20 @@
 //!
 //! As kubelet v1.36 stops a pod: all main containers at the same time, then the sidecars one by one
 //! in reverse order, each with the rest of the grace period; once that has run out all that is left
-//! is stopped at once. A stop is never given less than two seconds.
+//! is stopped at once. A stop is never given less than two seconds. A `preStop` hook comes before
+//! its container's stop, those of the sidecars at once with the main containers'.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{backoff, containers, is_ready, wait_until};
+use super::{backoff, containers, hooks, is_ready, wait_until};
 use crate::model::{
-    Action, DesiredPod, ObservedContainer, ObservedPod, PodMemory, PodPlan, Reason, StopTarget,
+    Action, DesiredPod, Goal, ObservedContainer, ObservedPod, PodMemory, PodPlan, Reason, StopKind,
 };
 
 /// kubelet's grace period where neither specification nor container says one.
 const DEFAULT_GRACE: i64 = 30;
-/// The shortest time a container is given between SIGTERM and SIGKILL.
-const SHORTEST: Duration = Duration::from_secs(2);
 
 /// Plans the end of a pod until nothing of it is left.
 pub(super) fn plan_end(
@@ -41,8 +40,7 @@ pub(super) fn plan_end(
         }
         return;
     };
-    let since = want.and_then(|want| want.record.ending_since);
-    if stop_running(want, have, since, now, plan) {
+    if stop_running(want, have, memory, now, plan) {
         plan.reasons.push(Reason::new(
             "Terminating",
             "its containers are being stopped",
@@ -84,12 +82,12 @@ pub(super) fn fails_still(memory: &PodMemory, now: Timestamp, plan: &mut PodPlan
     wait_until(at, now, plan)
 }
 
-/// Plans to stop what runs, main containers first; false when nothing does. `since` is when the
-/// end began, `None` when it begins now.
+/// Plans to stop what runs, main containers first; false when nothing does. The grace period began
+/// when the pod's end was decided, for a pod that goes on with this stop.
 pub(super) fn stop_running(
     want: Option<&DesiredPod>,
     have: &ObservedPod,
-    since: Option<Timestamp>,
+    memory: &PodMemory,
     now: Timestamp,
     plan: &mut PodPlan,
 ) -> bool {
@@ -102,10 +100,13 @@ pub(super) fn stop_running(
         return false;
     };
     let grace = grace_period(want, any);
-    let begun = since.unwrap_or(now);
-    let left =
-        grace.saturating_sub(Duration::try_from(now.duration_since(begun)).unwrap_or_default());
-    let timeout = Duration::from_secs(left.as_secs()).max(SHORTEST);
+    let since = want
+        .filter(|want| want.goal == Goal::End)
+        .and_then(|want| want.record.ending_since);
+    let passed = now.duration_since(since.unwrap_or(now));
+    let passed = Duration::try_from(passed).unwrap_or_default();
+    // As kubelet, whole seconds that have passed are taken off.
+    let left = grace.saturating_sub(Duration::from_secs(passed.as_secs()));
 
     let order = want.map(sidecars).unwrap_or_default();
     let place = |container: &ObservedContainer| {
@@ -113,25 +114,26 @@ pub(super) fn stop_running(
             .iter()
             .position(|name| *name == container.name.as_str())
     };
-    let mains: Vec<_> = running
-        .iter()
-        .filter(|container| place(container).is_none())
-        .collect();
-    let targets: Vec<_> = if !mains.is_empty() {
-        mains
-    } else if left.is_zero() {
-        running.iter().collect()
-    } else {
-        running
-            .iter()
-            .max_by_key(|container| place(container))
-            .into_iter()
-            .collect()
+    let is_main = |container: &ObservedContainer| place(container).is_none();
+    let last = running.iter().max_by_key(|container| place(container));
+    let last = last.map(|container| container.id.clone());
+    let mains = running.iter().any(|container| is_main(container));
+    let has_its_turn = |container: &ObservedContainer| {
+        if mains {
+            is_main(container)
+        } else {
+            left.is_zero() || Some(&container.id) == last.as_ref()
+        }
     };
-    let targets = targets.into_iter().map(|container| StopTarget {
-        id: container.id.clone(),
-        name: container.name.clone(),
-        timeout,
+    let targets = running.iter().filter_map(|container| {
+        let hook = hooks::pre_stop(want, have, container, memory, left);
+        let kind = if has_its_turn(container) {
+            StopKind::Stop
+        } else {
+            StopKind::HookOnly
+        };
+        let waits = kind == StopKind::HookOnly && hook.is_none();
+        (!waits).then(|| hooks::stop(container, left, hook, kind))
     });
     plan.actions.push(Action::StopContainers {
         targets: targets.collect(),
@@ -139,11 +141,11 @@ pub(super) fn stop_running(
     true
 }
 
-/// The pod's own grace period, else the one its container was made with.
-fn grace_period(want: Option<&DesiredPod>, container: &ObservedContainer) -> Duration {
+/// The pod's own grace period, else the one its container was made with; never less than a second.
+pub(super) fn grace_period(want: Option<&DesiredPod>, container: &ObservedContainer) -> Duration {
     let of_spec = want.and_then(|want| want.spec().termination_grace_period_seconds);
     let seconds = of_spec.or(container.grace_seconds).unwrap_or(DEFAULT_GRACE);
-    Duration::from_secs(u64::try_from(seconds).unwrap_or(1))
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(1).max(1))
 }
 
 fn sidecars(want: &DesiredPod) -> Vec<&str> {

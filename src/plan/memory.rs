@@ -5,10 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::backoff::failed_again;
-use crate::model::{Action, Failure, ImageState, Outcome, PodMemory, Reason, VolumeState};
+use crate::model::{
+    Action, ContainerId, Failure, ImageState, ObservedPod, Outcome, PodMemory, PostStart, Reason,
+    StopKind, VolumeState,
+};
 
 /// Takes the outcome of an action into the memory.
 pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: Timestamp) {
+    remember_stops(memory, action);
     match (action, outcome) {
         (Action::PrepareVolumes { pod }, Outcome::Volumes(paths)) => {
             memory.volumes = VolumeState::Prepared {
@@ -39,6 +43,12 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
         (Action::StartContainer { container, .. }, Outcome::Done) => {
             memory.containers.remove(container.as_str());
         }
+        (Action::RunPostStart { id, .. }, Outcome::Done) => {
+            remember_hook(memory, id, PostStart::Done);
+        }
+        (Action::RunPostStart { id, .. }, Outcome::Failed(reason)) => {
+            remember_hook(memory, id, PostStart::Failed(reason));
+        }
         (Action::RunSandbox { .. }, Outcome::Done) => memory.sandbox = None,
         (Action::StopSandbox { id }, Outcome::Done) => {
             memory.stopped.insert(id.clone());
@@ -68,6 +78,33 @@ pub fn forget_failures(memory: &mut PodMemory) {
     memory.containers.clear();
     memory.sandbox = None;
     memory.teardown = None;
+}
+
+/// Forgets containers that the runtime no longer has.
+pub fn forget_removed(memory: &mut PodMemory, have: Option<&ObservedPod>) {
+    memory.instances.retain(|id, _| {
+        let mut containers = have.iter().flat_map(|have| &have.containers);
+        containers.any(|container| container.id == *id)
+    });
+}
+
+/// A hook is not run twice, whatever became of the stop that follows it.
+fn remember_stops(memory: &mut PodMemory, action: &Action) {
+    let Action::StopContainers { targets } = action else {
+        return;
+    };
+    for target in targets {
+        let unhealthy = target.kind == StopKind::Unhealthy;
+        if target.hook.is_some() || unhealthy {
+            let instance = memory.instances.entry(target.id.clone()).or_default();
+            instance.pre_stopped |= target.hook.is_some();
+            instance.unhealthy |= unhealthy;
+        }
+    }
+}
+
+fn remember_hook(memory: &mut PodMemory, id: &ContainerId, how: PostStart) {
+    memory.instances.entry(id.clone()).or_default().post_start = how;
 }
 
 fn remember_image(memory: &mut PodMemory, image: &str, outcome: Outcome, now: Timestamp) {

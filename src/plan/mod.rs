@@ -5,10 +5,13 @@
 //! `computePodActions` and `killPod`; the recordings in `tests/vectors/cri` show the order.
 
 pub mod backoff;
+mod checks;
 mod containers;
 mod end;
 mod gc;
+mod hooks;
 mod memory;
+mod probes;
 pub mod references;
 pub mod rollout;
 #[cfg(test)]
@@ -24,7 +27,8 @@ use crate::model::{
     PodPlan, Reason, SandboxState, VolumePaths, VolumeState,
 };
 
-pub use memory::{forget_failures, remember};
+pub use memory::{forget_failures, forget_removed, remember};
+pub use probes::plan_probes;
 
 /// Plans one pod. `want` is `None` for a pod that the agent finds in the runtime and knows nothing
 /// of; `have` is `None` when the runtime has nothing of it.
@@ -87,7 +91,7 @@ fn new_sandbox(
 ) {
     if let Some(have) = have {
         if end::fails_still(memory, now, plan)
-            || end::stop_running(Some(pod.as_ref()), have, None, now, plan)
+            || end::stop_running(Some(pod.as_ref()), have, memory, now, plan)
         {
             return;
         }

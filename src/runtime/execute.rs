@@ -19,7 +19,9 @@ use crate::model::{Action, ContainerId, DesiredPod, Outcome, Reason, SandboxId, 
 impl Runtime {
     pub(super) async fn execute_action(&self, action: &Action) -> Result<Outcome, Error> {
         let outcome = match action {
-            Action::PrepareVolumes { .. } | Action::Teardown { .. } => {
+            Action::PrepareVolumes { .. }
+            | Action::RunPostStart { .. }
+            | Action::Teardown { .. } => {
                 return Err(Error::NotRuntime {
                     action: action.to_string(),
                 });
@@ -157,6 +159,7 @@ impl Runtime {
         Some(self.inner.container_logs.join(name))
     }
 
+    /// Hooks are not run here: they have been by now.
     async fn stop_containers(&self, targets: &[StopTarget]) -> Result<Outcome, Stop> {
         let stops = targets.iter().map(|target| self.stop_container(target));
         // All are waited for, also when one fails: each stop is under way in any case.

@@ -61,7 +61,7 @@ pub trait Cri {
     ///
     /// # Errors
     /// When the runtime could not be reached or went away meanwhile, so that only an observation
-    /// tells what was done; and [`Error::NotRuntime`] for the volume room's actions.
+    /// tells what was done; and [`Error::NotRuntime`] for the actions of other rooms.
     async fn execute(&self, action: &Action) -> Result<Outcome, Error>;
 
     /// Takes back the pod's wishes for image pulls, but for these images: to be called when a pod's

@@ -1,7 +1,8 @@
 //! Pod conditions (`pkg/kubelet/status/generate.go`).
 //!
 //! kubelet keeps the time of each condition's last change; here it follows from the facts: the
-//! sandbox's making, the last container's start or end, so that it survives a restart of the agent.
+//! sandbox's making, the last container's start or end, so that it survives a restart of the agent;
+//! and a probe's last change, which does not.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition};
@@ -22,7 +23,12 @@ pub(super) struct Facts<'a> {
 /// All conditions, in kubelet's order.
 pub(super) fn conditions(facts: &Facts<'_>) -> Vec<PodCondition> {
     let created = facts.report.want.record.created_at;
-    let ready_at = last_change(facts.main.iter().chain(sidecars(facts))).unwrap_or(created);
+    let probed = facts.report.probes.values().filter_map(|p| p.changed_at);
+    let ready_at = last_change(facts.main.iter().chain(sidecars(facts)))
+        .into_iter()
+        .chain(probed)
+        .max()
+        .unwrap_or(created);
     let incomplete = incomplete_init(facts);
     let initialized_at = match incomplete {
         None => last_change(

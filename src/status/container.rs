@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::time;
-use crate::model::{ContainerState, Goal, ObservedContainer, PodReport, Reason};
+use crate::model::{ContainerState, Goal, ObservedContainer, PodReport, ProbeResults, Reason};
 
 /// What a container is in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +64,9 @@ pub(super) fn container_status(
         );
     }
     hold(&mut status, report, role);
-    status.started = Some(is_started(&status, role));
-    status.ready = is_ready(&status, role);
+    let results = instances.first().and_then(|c| report.probes.get(&c.id));
+    status.started = Some(is_started(&status, role, container, results));
+    status.ready = is_ready(&status, role, container, results);
     status
 }
 
@@ -176,14 +177,16 @@ fn state(container: &ObservedContainer) -> State {
 }
 
 /// Puts the reason a container is held back for in place of its state: a container that will be
-/// started is waiting, and what it did last becomes its last state.
+/// started is waiting, and what it did last becomes its last state. So is a container that runs
+/// while its `postStart` hook does: it is still being made.
 fn hold(status: &mut ContainerStatus, report: &PodReport, role: Role) {
     let Some(reason) = reason_of(report, &status.name) else {
         return;
     };
     let state = status.state.take().unwrap_or_default();
     let done = role == Role::Init && state.terminated.as_ref().is_some_and(|t| t.exit_code == 0);
-    if report.want.goal == Goal::End || state.running.is_some() || done {
+    let runs = state.running.is_some() && reason.word != "ContainerCreating";
+    if report.want.goal == Goal::End || runs || done {
         status.state = Some(state);
         return;
     }
@@ -202,20 +205,36 @@ fn reason_of<'a>(report: &'a PodReport, name: &str) -> Option<&'a Reason> {
 }
 
 /// Whether the container passed its startup probe; without one, whether it runs.
-fn is_started(status: &ContainerStatus, role: Role) -> bool {
-    role != Role::Init && is_running(status)
+fn is_started(
+    status: &ContainerStatus,
+    role: Role,
+    container: &Container,
+    results: Option<&ProbeResults>,
+) -> bool {
+    let passed = container.startup_probe.is_none()
+        || results.is_some_and(|results| results.startup == Some(true));
+    role != Role::Init && is_running(status) && passed
 }
 
-/// Whether the container passes its readiness probe; without one, whether it runs. An init
+/// Whether the container passes its readiness probe; without one, whether it has started. An init
 /// container is ready when it has done its work.
-fn is_ready(status: &ContainerStatus, role: Role) -> bool {
+fn is_ready(
+    status: &ContainerStatus,
+    role: Role,
+    container: &Container,
+    results: Option<&ProbeResults>,
+) -> bool {
     match role {
         Role::Init => status
             .state
             .as_ref()
             .and_then(|s| s.terminated.as_ref())
             .is_some_and(|t| t.exit_code == 0),
-        Role::Sidecar | Role::Main => status.started == Some(true) && is_running(status),
+        Role::Sidecar | Role::Main => {
+            let passed = container.readiness_probe.is_none()
+                || results.is_some_and(|results| results.readiness == Some(true));
+            status.started == Some(true) && is_running(status) && passed
+        }
     }
 }
 

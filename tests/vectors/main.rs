@@ -12,6 +12,9 @@ mod daemonset_api;
 mod eligibility;
 mod protobuf;
 mod revisions;
+mod timeline_script;
+mod timeline_world;
+mod timelines;
 mod upstream;
 
 use std::path::{Path, PathBuf};
@@ -20,12 +23,13 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 /// A part of the data with its runner: add yours here.
-const SUITES: [fn(&Path, &mut Report); 6] = [
+const SUITES: [fn(&Path, &mut Report); 7] = [
     cri::run,
     cri_files::run,
     daemonset_api::run,
     eligibility::run,
     revisions::run,
+    timelines::run,
     upstream::run,
 ];
 

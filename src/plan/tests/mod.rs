@@ -2,6 +2,7 @@
 
 mod backoff;
 mod pod;
+mod probes;
 mod rollout;
 mod simulation;
 

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Lifecycle, LifecycleHandler, Probe};
 
 use super::{at, observed, pod, present};
 use crate::model::{
     Action, ContainerId, ContainerState, DesiredPod, Goal, ObservedContainer, ObservedPod,
-    ObservedSandbox, Outcome, PodMemory, PodPlan, Reason, SandboxId, SandboxState,
+    ObservedSandbox, Outcome, PodMemory, PodPlan, ProbeFailure, ProbeKind, Probed, Reason,
+    SandboxId, SandboxState, StopKind,
 };
 use crate::plan::backoff::restart_after;
-use crate::plan::{plan_pod, remember};
+use crate::plan::{forget_removed, plan_pod, plan_probes, remember};
 
 /// A small repeatable generator (xorshift); the seed names the run.
 struct Dice(u64);
@@ -55,6 +57,8 @@ impl World {
     /// Plans and does one action; the plan as it was.
     fn step(&mut self, want: &Arc<DesiredPod>, faults: bool) -> PodPlan {
         self.finish_init();
+        self.probe(want, faults);
+        forget_removed(&mut self.memory, self.have.as_ref());
         let plan = plan_pod(Some(want), self.have.as_ref(), &self.memory, self.now);
         if let Some(action) = plan.actions.first() {
             let outcome = if faults && self.dice.one_in(6) {
@@ -80,6 +84,28 @@ impl World {
         for id in init.collect::<Vec<_>>() {
             self.exit(&id, 0);
         }
+    }
+
+    /// What the probes of the running containers say by now: mostly that all is well.
+    fn probe(&mut self, want: &Arc<DesiredPod>, faults: bool) {
+        let targets = plan_probes(want, self.have.as_ref(), &self.memory);
+        let mut probes = Probed::clone(&self.memory.probes);
+        probes.retain(|id, _| targets.iter().any(|target| target.id == *id));
+        for target in targets {
+            let results = probes.entry(target.id).or_default();
+            match target.kind {
+                ProbeKind::Startup => results.startup = Some(true),
+                ProbeKind::Readiness => results.readiness = Some(true),
+                ProbeKind::Liveness if faults && self.dice.one_in(20) => {
+                    results.failed = Some(ProbeFailure {
+                        kind: ProbeKind::Liveness,
+                        message: "a fault".to_owned(),
+                    });
+                }
+                ProbeKind::Liveness => {}
+            }
+        }
+        self.memory.probes = Arc::new(probes);
     }
 
     fn pod(&mut self) -> &mut ObservedPod {
@@ -116,8 +142,14 @@ impl World {
             Action::StartContainer { id, .. } => {
                 self.container(id).state = ContainerState::Running { started_at: now };
             }
+            Action::RunPostStart { id, .. } => {
+                assert!(
+                    self.container(id).is_running(),
+                    "a hook is run of a started container"
+                );
+            }
             Action::StopContainers { targets } => {
-                for target in targets {
+                for target in targets.iter().filter(|t| t.kind != StopKind::HookOnly) {
                     self.exit(&target.id, 0);
                 }
             }
@@ -180,8 +212,15 @@ impl World {
         let before = have
             .newest(name)
             .filter(|before| before.sandbox == *sandbox);
-        if let Some(restart) =
-            before.and_then(|before| restart_after(before, &crate::model::BackOff::default()))
+        let before = before.cloned();
+        // Of one that a probe ended the wait is counted from the exit before.
+        let unhealthy = |before: &ObservedContainer| {
+            let instance = self.memory.instances.get(&before.id);
+            instance.is_some_and(|instance| instance.unhealthy)
+        };
+        if let Some(restart) = before
+            .filter(|before| !unhealthy(before))
+            .and_then(|before| restart_after(&before, &crate::model::BackOff::default()))
         {
             assert!(
                 now >= restart.at,
@@ -260,12 +299,31 @@ impl World {
     }
 }
 
+/// The same pod, in which everything that is restarted has both hooks and all probes.
+fn with_hooks_and_probes(mut want: Arc<DesiredPod>) -> Arc<DesiredPod> {
+    let record = Arc::make_mut(&mut Arc::make_mut(&mut want).record);
+    let spec = record.pod.spec.as_mut().expect("a specification");
+    let side = spec.init_containers.iter_mut().flatten().skip(1);
+    for container in side.chain(&mut spec.containers) {
+        let hook = || Some(LifecycleHandler::default());
+        container.lifecycle = Some(Lifecycle {
+            post_start: hook(),
+            pre_stop: hook(),
+            ..Lifecycle::default()
+        });
+        container.startup_probe = Some(Probe::default());
+        container.liveness_probe = Some(Probe::default());
+        container.readiness_probe = Some(Probe::default());
+    }
+    want
+}
+
 #[test]
 fn it_converges_whatever_happens_and_ends_when_told() {
     let shape: &[(&str, Option<&str>)] = &[("init", None), ("side", Some("Always"))];
     for seed in 1..400 {
         let mut world = World::new(seed);
-        let want = pod(Goal::Run, shape, &["a", "b"]);
+        let want = with_hooks_and_probes(pod(Goal::Run, shape, &["a", "b"]));
         for _ in 0..60 {
             world.step(&want, true);
             if world.dice.one_in(5) {
@@ -284,7 +342,7 @@ fn it_converges_whatever_happens_and_ends_when_told() {
             "seed {seed}: a converged pod has an empty plan"
         );
 
-        let end = pod(Goal::End, shape, &["a", "b"]);
+        let end = with_hooks_and_probes(pod(Goal::End, shape, &["a", "b"]));
         for _ in 0..40 {
             world.step(&end, true);
         }

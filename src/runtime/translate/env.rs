@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, EnvVarSource};
 
 use super::Host;
+use crate::model::expand::expand;
 use crate::model::{DesiredPod, Reason, downward};
 use crate::runtime::files::FileKeys;
 
@@ -209,31 +210,6 @@ fn of_key(pod: &DesiredPod, source: &EnvVarSource) -> Result<Option<Vec<u8>>, St
         )),
         None => Err(format!("{} \"{name}\" not found", kind.to_lowercase())),
     }
-}
-
-/// Replaces `$(NAME)` by what `lookup` gives, leaves it where that gives nothing, and makes `$$`
-/// a plain `$` that begins no reference.
-fn expand(text: &str, mut lookup: impl FnMut(&str) -> Option<Vec<u8>>) -> Vec<u8> {
-    let mut expanded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        expanded.extend_from_slice(&rest.as_bytes()[..at]);
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            expanded.push(b'$');
-            rest = after;
-        } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|r| r.split_once(')')) {
-            match lookup(name) {
-                Some(value) => expanded.extend(value),
-                None => expanded.extend_from_slice(format!("$({name})").as_bytes()),
-            }
-            rest = after;
-        } else {
-            expanded.push(b'$');
-        }
-    }
-    expanded.extend_from_slice(rest.as_bytes());
-    expanded
 }
 
 #[cfg(test)]

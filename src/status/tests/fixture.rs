@@ -133,6 +133,7 @@ pub(crate) fn pod(set: &DaemonSet, name: &str, containers: Vec<ObservedContainer
         observed: true,
         plan: Arc::new(PodPlan::default()),
         images: Arc::new(BTreeMap::new()),
+        probes: Arc::default(),
     }
 }
 

@@ -5,3 +5,4 @@ mod daemonset;
 pub(crate) mod fixture;
 mod node;
 mod pod;
+mod probes;

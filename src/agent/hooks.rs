@@ -1,0 +1,117 @@
+//! Hooks as part of an action: `postStart` at least once, `preStop` inside the grace period.
+//!
+//! That a `postStart` hook has succeeded is a file in the pod's own directory, `hooks/` and the
+//! container's id, which goes with the pod: an agent that was killed runs the hook of a container
+//! without it again. A `preStop` hook is cut when the grace period is over, and the container is
+//! stopped whatever came of it. Follows `executePreStopHook` and `killContainer` of kubelet.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tracing::warn;
+
+use super::hands::Hands;
+use crate::api::{ContainerName, PodKey};
+use crate::model::paths::pod_directory;
+use crate::model::{Action, Check, ContainerId, Outcome, Reason, StopKind, StopTarget};
+use crate::probe::run_hook;
+use crate::runtime::{Cri, Error};
+
+/// The least a container is given between SIGTERM and SIGKILL.
+const SHORTEST: Duration = Duration::from_secs(2);
+
+impl Hands {
+    /// Runs a `postStart` hook, unless it has succeeded before.
+    pub(super) async fn post_start(
+        &self,
+        key: &PodKey,
+        id: &ContainerId,
+        container: &ContainerName,
+        hook: &Check,
+    ) -> Outcome {
+        let mark = self.mark(key, id);
+        if mark.exists() {
+            return Outcome::Done;
+        }
+        match run_hook(&self.runtime, &self.node_address(), id, hook).await {
+            Ok(()) => {
+                if let Err(error) = leave(&mark) {
+                    warn!(pod = %key, %container, %error, "the postStart hook may be run again");
+                }
+                Outcome::Done
+            }
+            Err(why) => {
+                let message = format!("postStart hook of container {container:?} failed: {why}");
+                Outcome::Failed(
+                    Reason::new("PostStartHookError", message).of_container(container.as_str()),
+                )
+            }
+        }
+    }
+
+    /// Where a container's success is marked.
+    fn mark(&self, key: &PodKey, id: &ContainerId) -> PathBuf {
+        let pod = pod_directory(key, &self.places.pods_root);
+        pod.join("hooks").join(&id.0)
+    }
+
+    /// Stops containers at the same time, each after its hook.
+    pub(super) async fn stop(&self, targets: &[StopTarget]) -> Result<Outcome, Error> {
+        let stops = targets.iter().map(|target| self.stop_one(target));
+        let mut worst = Ok(Outcome::Done);
+        for outcome in join_all(stops).await {
+            match outcome {
+                Ok(Outcome::Done) => {}
+                Ok(failed) if worst.is_ok() => worst = Ok(failed),
+                Ok(_) => {}
+                Err(error) => worst = Err(error),
+            }
+        }
+        worst
+    }
+
+    async fn stop_one(&self, target: &StopTarget) -> Result<Outcome, Error> {
+        let took = match &target.hook {
+            Some(hook) => self.pre_stop(target, hook).await,
+            None => Duration::ZERO,
+        };
+        if target.kind == StopKind::HookOnly {
+            return Ok(Outcome::Done);
+        }
+        let left = target.timeout.saturating_sub(took).max(SHORTEST);
+        let targets = vec![StopTarget {
+            timeout: left,
+            hook: None,
+            ..target.clone()
+        }];
+        self.runtime
+            .execute(&Action::StopContainers { targets })
+            .await
+    }
+
+    /// Runs a `preStop` hook and returns the whole seconds it took.
+    async fn pre_stop(&self, target: &StopTarget, hook: &Check) -> Duration {
+        let begun = tokio::time::Instant::now();
+        let node = self.node_address();
+        let ran = run_hook(&self.runtime, &node, &target.id, hook);
+        let why = match tokio::time::timeout(target.timeout, ran).await {
+            Ok(Ok(())) => None,
+            Ok(Err(why)) => Some(why),
+            Err(_) => Some("it was cut at the end of the grace period".to_owned()),
+        };
+        if let Some(why) = why {
+            warn!(container = %target.name, id = %target.id, "FailedPreStopHook: {why}");
+        }
+        Duration::from_secs(begun.elapsed().as_secs())
+    }
+}
+
+fn leave(mark: &std::path::Path) -> io::Result<()> {
+    if let Some(directory) = mark.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::File::create(mark).map(drop)
+}

@@ -1,0 +1,422 @@
+//! Probes and hooks: what they gate, what they restart, and that hooks run when they should.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::harness::agent::SOON;
+use crate::harness::{Agent, Container, Containerd};
+use crate::set::{Set, sleeper};
+use crate::suite::Suite;
+
+/// Adds this topic's trials.
+pub fn register(suite: &mut Suite) {
+    suite.together("probes::readiness_gates_ready", readiness_gates_ready);
+    suite.together("probes::http_and_tcp_reach_the_pod", http_and_tcp);
+    suite.together("probes::liveness_restarts", liveness_restarts);
+    suite.together("probes::startup_gates_the_others", startup_gates);
+    suite.together("probes::a_sidecar_gates_what_follows", a_sidecar_gates);
+    suite.together(
+        "probes::a_restart_of_the_agent_kills_nothing",
+        agent_restarts,
+    );
+    suite.together(
+        "probes::post_start_runs_and_its_failure_restarts",
+        post_start,
+    );
+    suite.together(
+        "probes::post_start_is_run_once_over_a_kill",
+        post_start_once,
+    );
+    suite.together(
+        "probes::a_hook_that_hangs_does_not_hold_the_end",
+        post_start_hangs,
+    );
+    suite.together("probes::pre_stop_runs_inside_the_grace", pre_stop);
+    suite.together("probes::pre_stop_is_cut_at_the_grace", pre_stop_is_cut);
+}
+
+/// A directory that pods of the trial may write to.
+fn shared(agent: &Agent) -> PathBuf {
+    let path = agent.dir().join("shared");
+    std::fs::create_dir_all(&path).expect("a directory for the pod");
+    path
+}
+
+/// The lines that put it at `/shared` in a pod and its container.
+fn mounted(agent: &Agent) -> (String, String) {
+    let path = shared(agent);
+    (
+        format!(
+            "volumes: [{{name: shared, hostPath: {{path: {}}}}}]",
+            path.display()
+        ),
+        "volumeMounts: [{name: shared, mountPath: /shared}]".to_owned(),
+    )
+}
+
+fn the_pod(agent: &Agent, set: &str) -> Result<Value, String> {
+    let pods = agent.json("/api/v1/namespaces/default/pods")?;
+    let found = pods["items"].as_array().and_then(|pods| {
+        let named = |pod: &&Value| {
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+            name.rsplit_once('-').is_some_and(|(of, _)| of == set)
+        };
+        pods.iter().find(named).cloned()
+    });
+    found.ok_or_else(|| format!("no pod of {set}"))
+}
+
+fn status(agent: &Agent, set: &str) -> Result<Value, String> {
+    let pod = the_pod(agent, set)?;
+    Ok(pod["status"]["containerStatuses"][0].clone())
+}
+
+/// Waits until the first container's status has these values of `started`, `ready`.
+fn wait_status(agent: &Agent, set: &str, started: bool, ready: bool) {
+    agent.wait_for(SOON, &format!("started {started}, ready {ready}"), || {
+        let status = status(agent, set)?;
+        if status["started"] == started && status["ready"] == ready {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    });
+}
+
+fn wait_restarted(agent: &Agent, set: &str, before: &Container) {
+    agent.wait_for(SOON, "another container runs", || {
+        match agent.running_of(set).as_slice() {
+            [after] if after.id != before.id => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+}
+
+fn readiness_gates_ready(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "readiness");
+    let (volume, mount) = mounted(&agent);
+    let probe = "readinessProbe: {exec: {command: [test, -f, /shared/$(FILE)]}, periodSeconds: 1, failureThreshold: 1}";
+    agent.put(
+        "a.yaml",
+        &Set {
+            pod: &[&volume],
+            container: &[&mount, "env: [{name: FILE, value: ok}]", probe],
+            ..sleeper("gated")
+        }
+        .yaml(),
+    );
+    agent.wait_running("gated", 1);
+    wait_status(&agent, "gated", true, false);
+    let answer = agent.setlet(&["get", "pods"]);
+    assert!(answer.contains("0/1"), "{answer}");
+    let set = agent
+        .json("/apis/apps/v1/namespaces/default/daemonsets/gated")
+        .expect("the set");
+    assert_eq!(set["status"]["numberReady"], 0, "{set}");
+
+    std::fs::write(shared(&agent).join("ok"), "").expect("a file");
+    wait_status(&agent, "gated", true, true);
+    let answer = agent.setlet(&["get", "pods"]);
+    assert!(answer.contains("1/1"), "{answer}");
+    std::fs::remove_file(shared(&agent).join("ok")).expect("remove the file");
+    wait_status(&agent, "gated", true, false);
+    let pod = the_pod(&agent, "gated").expect("the pod");
+    let conditions = pod["status"]["conditions"].as_array().expect("conditions");
+    let ready = conditions.iter().find(|c| c["type"] == "Ready");
+    let ready = ready.expect("the condition Ready");
+    assert_eq!(ready["status"], "False");
+    assert_eq!(ready["reason"], "ContainersNotReady");
+    let status = status(&agent, "gated").expect("the status");
+    assert_eq!(
+        status["restartCount"], 0,
+        "not ready is no reason to restart"
+    );
+}
+
+fn http_and_tcp(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "network-probes");
+    let script = "echo fine >/tmp/index.html; exec httpd -f -p 8080 -h /tmp";
+    let port = "ports: [{name: web, containerPort: 8080}]";
+    let probes = [
+        (
+            "byhttp",
+            "readinessProbe: {httpGet: {port: web, path: /index.html}, periodSeconds: 1}",
+            true,
+        ),
+        (
+            "nopage",
+            "readinessProbe: {httpGet: {port: web, path: /none}, periodSeconds: 1}",
+            false,
+        ),
+        (
+            "bytcp",
+            "readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}",
+            true,
+        ),
+        (
+            "notcp",
+            "readinessProbe: {tcpSocket: {port: 8081}, periodSeconds: 1}",
+            false,
+        ),
+        (
+            "nogrpc",
+            "readinessProbe: {grpc: {port: 8080}, periodSeconds: 1}",
+            false,
+        ),
+    ];
+    for (name, probe, _) in probes {
+        let set = Set {
+            script,
+            container: &[port, probe],
+            ..sleeper(name)
+        };
+        agent.put(&format!("{name}.yaml"), &set.yaml());
+    }
+    for (name, _, ready) in probes {
+        agent.wait_running(name, 1);
+        wait_status(&agent, name, true, ready);
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    for (name, _, ready) in probes {
+        wait_status(&agent, name, true, ready);
+    }
+}
+
+fn liveness_restarts(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "liveness");
+    let probe = "livenessProbe: {exec: {command: [test, -f, /tmp/ok]}, periodSeconds: 1, \
+                 failureThreshold: 2, terminationGracePeriodSeconds: 2}";
+    agent.put(
+        "a.yaml",
+        &Set {
+            // Deaf to SIGTERM, under a pod's grace period that is longer than the probe's.
+            script: "trap '' TERM; touch /tmp/ok; sleep 4; rm /tmp/ok; while :; do sleep 1; done",
+            pod: &["hostNetwork: true"],
+            container: &[probe],
+            ..sleeper("alive")
+        }
+        .yaml(),
+    );
+    let before = agent.wait_running("alive", 1).remove(0);
+    let start = Instant::now();
+    wait_restarted(&agent, "alive", &before);
+    let took = start.elapsed();
+    assert!(
+        took > Duration::from_secs(5),
+        "two failures and 2 s: {took:?}"
+    );
+    let status = status(&agent, "alive").expect("the status");
+    assert_eq!(status["restartCount"], 1, "{status}");
+    assert_eq!(
+        status["lastState"]["terminated"]["exitCode"], 137,
+        "{status}"
+    );
+}
+
+fn startup_gates(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "startup");
+    let (volume, mount) = mounted(&agent);
+    let startup = "startupProbe: {exec: {command: [test, -f, /shared/up]}, periodSeconds: 1, failureThreshold: 60}";
+    // Would restart the container at once if it were asked.
+    let liveness = "livenessProbe: {exec: {command: [test, -f, /shared/up]}, periodSeconds: 1, failureThreshold: 1}";
+    agent.put(
+        "a.yaml",
+        &Set {
+            pod: &[&volume],
+            container: &[&mount, startup, liveness],
+            ..sleeper("slow")
+        }
+        .yaml(),
+    );
+    let before = agent.wait_running("slow", 1);
+    wait_status(&agent, "slow", false, false);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(agent.running_of("slow"), before);
+    wait_status(&agent, "slow", false, false);
+    std::fs::write(shared(&agent).join("up"), "").expect("a file");
+    wait_status(&agent, "slow", true, true);
+    std::fs::remove_file(shared(&agent).join("up")).expect("remove the file");
+    wait_restarted(&agent, "slow", &before[0]);
+}
+
+fn a_sidecar_gates(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "sidecar");
+    let (volume, mount) = mounted(&agent);
+    let side = format!(
+        "initContainers: [{{name: side, image: 'docker.io/library/busybox:latest', imagePullPolicy: IfNotPresent, \
+         command: [sh, -c, \"trap 'exit 0' TERM; while :; do sleep 1; done\"], restartPolicy: Always, {mount}, \
+         startupProbe: {{exec: {{command: [test, -f, /shared/up]}}, periodSeconds: 1, failureThreshold: 60}}}}]"
+    );
+    agent.put(
+        "a.yaml",
+        &Set {
+            pod: &[&volume, &side],
+            ..sleeper("helped")
+        }
+        .yaml(),
+    );
+    agent.wait_running("helped", 1);
+    std::thread::sleep(Duration::from_secs(2));
+    let running = agent.wait_running("helped", 1);
+    assert_eq!(running[0].name(), "side");
+    std::fs::write(shared(&agent).join("up"), "").expect("a file");
+    agent.wait_running("helped", 2);
+}
+
+fn agent_restarts(containerd: &Arc<Containerd>) {
+    let mut agent = Agent::started(containerd, "probes-restart");
+    let probe =
+        |kind: &str| format!("{kind}Probe: {{exec: {{command: ['true']}}, periodSeconds: 1}}");
+    let (startup, liveness, readiness) = (probe("startup"), probe("liveness"), probe("readiness"));
+    agent.put(
+        "a.yaml",
+        &Set {
+            container: &[&startup, &liveness, &readiness],
+            ..sleeper("steady")
+        }
+        .yaml(),
+    );
+    let before = agent.wait_running("steady", 1);
+    wait_status(&agent, "steady", true, true);
+    for _ in 0..2 {
+        agent.kill9();
+        agent.start();
+        wait_status(&agent, "steady", true, true);
+        assert_eq!(agent.running_of("steady"), before);
+    }
+}
+
+fn post_start(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "poststart");
+    let (volume, mount) = mounted(&agent);
+    let hook = "lifecycle: {postStart: {exec: {command: [sh, -c, 'echo x >>/shared/hooks; sleep 1; test -f /shared/ok']}}}";
+    agent.put(
+        "a.yaml",
+        &Set {
+            pod: &[&volume],
+            container: &[&mount, hook],
+            ..sleeper("hooked")
+        }
+        .yaml(),
+    );
+    agent.wait_for(SOON, "the second try has begun", || {
+        let tries = std::fs::read_to_string(shared(&agent).join("hooks")).unwrap_or_default();
+        if tries.lines().count() >= 2 {
+            Ok(())
+        } else {
+            Err(tries)
+        }
+    });
+    let status = status(&agent, "hooked").expect("the status");
+    assert_eq!(status["ready"], false, "{status}");
+    std::fs::write(shared(&agent).join("ok"), "").expect("a file");
+    wait_status(&agent, "hooked", true, true);
+}
+
+fn post_start_once(containerd: &Arc<Containerd>) {
+    let mut agent = Agent::started(containerd, "poststart-once");
+    let (volume, mount) = mounted(&agent);
+    let hook = "lifecycle: {postStart: {exec: {command: [sh, -c, 'echo begun >>/shared/hooks; sleep 2; echo done >>/shared/hooks']}}}";
+    agent.put(
+        "a.yaml",
+        &Set {
+            pod: &[&volume],
+            container: &[&mount, hook],
+            ..sleeper("once")
+        }
+        .yaml(),
+    );
+    let hooks =
+        |agent: &Agent| std::fs::read_to_string(shared(agent).join("hooks")).unwrap_or_default();
+    agent.wait_for(SOON, "the hook has begun", || {
+        match hooks(&agent).as_str() {
+            "" => Err("not yet".to_owned()),
+            _ => Ok(()),
+        }
+    });
+    // Killed in the hook: it is run again, in the same container.
+    let before = agent.running_of("once");
+    agent.kill9();
+    agent.start();
+    wait_status(&agent, "once", true, true);
+    assert_eq!(agent.running_of("once"), before);
+    let ran = hooks(&agent);
+    assert_eq!(ran.matches("begun").count(), 2, "{ran}");
+    // Killed after it: not run again.
+    agent.kill9();
+    agent.start();
+    wait_status(&agent, "once", true, true);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(hooks(&agent).matches("begun").count(), 2);
+    assert_eq!(agent.running_of("once"), before);
+}
+
+fn post_start_hangs(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "poststart-hangs");
+    agent.put(
+        "a.yaml",
+        &Set {
+            container: &["lifecycle: {postStart: {exec: {command: [sleep, '1000']}}}"],
+            ..sleeper("hangs")
+        }
+        .yaml(),
+    );
+    agent.wait_running("hangs", 1);
+    agent.wait_for(SOON, "it is said to be created still", || {
+        let status = status(&agent, "hangs")?;
+        if status["state"]["waiting"]["reason"] == "ContainerCreating" {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    });
+    agent.remove("a.yaml");
+    agent.wait_empty();
+}
+
+fn pre_stop(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "prestop");
+    let (volume, mount) = mounted(&agent);
+    let hook = "lifecycle: {preStop: {exec: {command: [sh, -c, 'echo hook >>/shared/order; sleep 1; echo over >>/shared/order']}}}";
+    agent.put(
+        "a.yaml",
+        &Set {
+            script: "trap 'echo term >>/shared/order; exit 0' TERM; touch /shared/up; while :; do sleep 0.1; done",
+            pod: &[&volume],
+            container: &[&mount, hook],
+            ..sleeper("orderly")
+        }
+        .yaml(),
+    );
+    agent.wait_running("orderly", 1);
+    agent.wait_for(SOON, "it is up", || {
+        std::fs::metadata(shared(&agent).join("up")).map_err(|error| error.to_string())
+    });
+    agent.remove("a.yaml");
+    agent.wait_empty();
+    let order = std::fs::read_to_string(shared(&agent).join("order")).unwrap_or_default();
+    assert_eq!(order, "hook\nover\nterm\n");
+}
+
+fn pre_stop_is_cut(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "prestop-cut");
+    agent.put(
+        "a.yaml",
+        &Set {
+            container: &["lifecycle: {preStop: {exec: {command: [sleep, '1000']}}}"],
+            ..sleeper("patient")
+        }
+        .yaml(),
+    );
+    agent.wait_running("patient", 1);
+    let start = Instant::now();
+    agent.remove("a.yaml");
+    agent.wait_empty();
+    let took = start.elapsed();
+    // The pod's grace period is 5 s.
+    assert!(took > Duration::from_secs(4), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
+}
