@@ -20,6 +20,7 @@ mod host_paths;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod image;
 mod lifecycle;
+mod logs;
 mod many;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod set;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     survival::register(&mut suite);
     bad_input::register(&mut suite);
     host_paths::register(&mut suite);
+    logs::register(&mut suite);
     many::register(&mut suite);
     suite.run()
 }
