@@ -13,6 +13,7 @@ mod host;
 mod inventory;
 mod keep;
 mod ledger;
+mod log_rotation;
 mod logs;
 mod notify;
 mod pods;
@@ -100,6 +101,7 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     };
     let mut tasks = Tasks::new(channels.cancel.clone());
     start_runtime(&mut tasks, &channels, &runtime, pulls);
+    start_log_rotation(&mut tasks, &channels, &config, &runtime, &metrics);
     start_source(&mut tasks, &channels, &config, &store, &metrics);
     start_coordinator(&mut tasks, &channels, &config, &runtime, store)?;
     start_server(&mut tasks, &channels, &config, socket, &metrics);
@@ -143,6 +145,26 @@ fn start_runtime(
             channels.cancel.clone(),
         ),
     );
+}
+
+/// The rotation of container logs, whose limits follow the configuration.
+fn start_log_rotation(
+    tasks: &mut Tasks,
+    channels: &Channels,
+    config: &Config,
+    runtime: &Runtime,
+    metrics: &Metrics,
+) {
+    let inputs = log_rotation::Inputs {
+        runtime: runtime.clone(),
+        pod_logs: config.paths.pod_logs.clone(),
+        view: channels.reporter.subscribe(),
+        loaded: channels.loaded.subscribe(),
+        counts: log_rotation::Counts::new(metrics),
+        clock: Timestamp::now,
+    };
+    let cancel = channels.cancel.clone();
+    tasks.start("log-rotation", log_rotation::rotate_logs(inputs, cancel));
 }
 
 /// The manifests directory, with settings that follow the configuration.

@@ -28,7 +28,7 @@ const MAX_ANSWER_BYTES: usize = 16 << 20;
 mod deadline {
     use std::time::Duration;
 
-    /// Handshake, lists: answered from the runtime's memory.
+    /// Handshake, lists, opening logs anew: done at once.
     pub const LIST: Duration = Duration::from_secs(10);
     /// Everything not named otherwise.
     pub const CALL: Duration = Duration::from_secs(120);

@@ -132,6 +132,14 @@ pub enum Error {
         /// The runtime's answer.
         source: Status,
     },
+    /// ReopenContainerLog.
+    #[error("opening the log of container {container} anew")]
+    ReopenLog {
+        /// The container.
+        container: ContainerId,
+        /// The runtime's answer.
+        source: Status,
+    },
     /// ImageStatus.
     #[error("looking for image {image}")]
     ImageStatus {
@@ -183,6 +191,7 @@ impl Error {
             | Self::StopContainer { source, .. }
             | Self::RemoveContainer { source, .. }
             | Self::ExecSync { source, .. }
+            | Self::ReopenLog { source, .. }
             | Self::ImageStatus { source, .. }
             | Self::PullImage { source, .. } => Some(source),
         }
@@ -232,6 +241,7 @@ impl Error {
             | Self::StopContainer { .. }
             | Self::RemoveContainer { .. }
             | Self::ExecSync { .. }
+            | Self::ReopenLog { .. }
             | Self::ImageStatus { .. }
             | Self::PullImage { .. } => self.status().map_or(Retry::Backoff, retry_of),
         }
@@ -272,6 +282,7 @@ impl Error {
             | Self::Events(_) => "ContainerRuntimeUnavailable",
             Self::ContainerStatus { .. }
             | Self::ExecSync { .. }
+            | Self::ReopenLog { .. }
             | Self::PullsEnded
             | Self::NotRuntime { .. } => "ContainerRuntimeError",
         }

@@ -14,6 +14,8 @@ use super::translate::labels;
 
 const SUFFIX: &str = ".log";
 const MAX_NAME_BYTES: usize = 255;
+/// How often a log's files are looked for while there still are some.
+const LOOKS: usize = 4;
 
 /// The name of the link to a container's log, from the labels and the id of the container.
 pub(super) fn name(labels: &HashMap<String, String>, id: &str) -> Option<String> {
@@ -48,17 +50,30 @@ pub(super) fn remove_log(log: &Path, pod_logs: &Path) -> io::Result<()> {
     let (Some(directory), Some(name)) = (log.parent(), log.file_name()) else {
         return Ok(());
     };
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if is_of(&entry.file_name(), name) {
-            remove(&entry.path())?;
+    // A file that is being compressed may get its new name while the old one is removed.
+    for _ in 0..LOOKS {
+        if remove_of(directory, name)? == 0 {
+            break;
         }
     }
     Ok(())
+}
+
+/// Removes the files of a log and says how many there were.
+fn remove_of(directory: &Path, log: &OsStr) -> io::Result<usize> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut count = 0;
+    for entry in entries {
+        let entry = entry?;
+        if is_of(&entry.file_name(), log) {
+            remove(&entry.path())?;
+            count += 1;
+        }
+    }
+    Ok(count)
 }
 
 /// `0.log` and `0.log.20260101-000000.gz`, not `10.log`.

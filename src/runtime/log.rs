@@ -1,16 +1,22 @@
-//! Reads container logs as the runtime writes them, whole, from the end, or as they grow.
+//! Reads container logs as the runtime writes them, whole, from the end, or as they grow, across
+//! rotated and compressed files; and rotates them ([`rotation`]).
 //!
-//! Never writes, rotates or removes a log. Follows across rotation: when another file takes the
-//! path's place, the old one is read to its end first. As `kubectl logs` (kubelet's
-//! pkg/kubelet/kuberuntime/logs), except that the parts of a long line are joined before they count
-//! for `tail`.
+//! Reading never writes. Follows across rotation: when another file takes the path's place, the old
+//! one is read to its end first, then every file that was rotated in between. As `kubectl logs`
+//! (kubelet's pkg/kubelet/kuberuntime/logs), except that the parts of a long line are joined before
+//! they count for `tail`.
+//!
+//! Differs: kubelet reads the newest file only, so that what was rotated is out of reach.
 
 mod parse;
+mod pieces;
+mod retention;
+mod rotated;
+pub mod rotation;
 mod tail;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,19 +24,18 @@ use futures_util::Stream;
 use futures_util::stream::try_unfold;
 use jiff::Timestamp;
 use notify::{RecursiveMode, Watcher};
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use parse::{Line, Source};
 pub(in crate::runtime) use parse::{MAX_PREFIX_BYTES, last_lines};
 
-const CHUNK_BYTES: usize = 64 << 10;
 /// Where inotify does not work, growth is looked for this often.
 const POLL: Duration = Duration::from_millis(250);
 /// Where it works, an event that was lost costs this much.
 const WATCHED_POLL: Duration = Duration::from_secs(5);
+/// After a rotation the runtime still empties its buffers into the old file for so long.
+const SETTLE: Duration = Duration::from_millis(20);
 
 /// What of a log is wanted.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +74,12 @@ enum Start {
 struct Reader {
     path: PathBuf,
     options: Options,
-    file: File,
+    /// The file that is read.
+    now: pieces::Piece,
+    /// The files after it.
+    files: VecDeque<pieces::Piece>,
+    /// The newest rotation before the newest of these files was begun.
+    newest: Option<rotated::Stamp>,
     watch: Option<Watch>,
     /// Read, and not yet a whole line of the file.
     rest: Vec<u8>,
@@ -80,19 +90,35 @@ struct Reader {
     last_look: bool,
 }
 
+/// What comes after the end of a file.
+enum After {
+    /// More of it, perhaps.
+    Look,
+    /// Nothing.
+    End,
+}
+
 impl Reader {
     async fn open(path: PathBuf, options: Options) -> io::Result<Box<Self>> {
         // Watching begins before reading, so that nothing written in between is missed.
         let watch = options.follow.as_ref().and_then(|_| Watch::new(&path));
-        let mut file = File::open(&path).await?;
-        if let Some(count) = options.tail {
-            let start = tail::offset(&mut file, count).await?;
-            file.seek(io::SeekFrom::Start(start)).await?;
+        let opened = pieces::open(path.clone(), pieces::From::Beginning).await?;
+        let mut files = opened.files;
+        if let Some(since) = options.since {
+            while files.len() > 1 && files[0].is_older_than(since) {
+                files.pop_front();
+            }
         }
+        if let Some(count) = options.tail {
+            tail::cut(&mut files, count).await?;
+        }
+        let now = files.pop_front().ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(Self {
             path,
             options,
-            file,
+            now,
+            files,
+            newest: opened.newest,
             watch,
             rest: Vec::new(),
             joiner: parse::Joiner::default(),
@@ -109,27 +135,55 @@ impl Reader {
             if self.read_chunk().await? {
                 continue;
             }
-            let Some(until) = self.options.follow.clone() else {
-                return Ok(self.finish());
+            let after = if self.files.is_empty() {
+                self.at_the_end().await?
+            } else {
+                self.go_on().await;
+                After::Look
             };
-            let replaced = self.is_replaced().await;
-            match (replaced || until.is_cancelled(), self.last_look) {
-                (true, false) => self.last_look = true,
-                (true, true) if replaced => self.reopen().await?,
-                (true, true) => return Ok(self.finish()),
-                (false, _) => self.wait(&until).await,
+            if let After::End = after {
+                return Ok(self.finish());
             }
+        }
+    }
+
+    /// At the end of the last file that there was: waits for more, or for a newer file.
+    async fn at_the_end(&mut self) -> io::Result<After> {
+        let Some(until) = self.options.follow.clone() else {
+            return Ok(After::End);
+        };
+        let replaced = self.is_replaced().await;
+        match (replaced || until.is_cancelled(), self.last_look) {
+            (true, false) => {
+                tokio::time::sleep(SETTLE).await;
+                self.last_look = true;
+            }
+            (true, true) if replaced => self.find_newer().await?,
+            (true, true) => return Ok(After::End),
+            (false, _) => self.wait(&until).await,
+        }
+        Ok(After::Look)
+    }
+
+    /// Goes to the next file. The last but one was rotated perhaps just now.
+    async fn go_on(&mut self) {
+        if self.files.len() == 1 && !self.last_look {
+            tokio::time::sleep(SETTLE).await;
+            self.last_look = true;
+            return;
+        }
+        self.last_look = false;
+        if let Some(next) = self.files.pop_front() {
+            let rest = std::mem::take(&mut self.rest);
+            self.take(&rest);
+            self.now = next;
         }
     }
 
     /// Reads on; `false` at the end of the file.
     async fn read_chunk(&mut self) -> io::Result<bool> {
         let start = self.rest.len();
-        self.rest.reserve(CHUNK_BYTES);
-        let count = (&mut self.file)
-            .take(CHUNK_BYTES as u64)
-            .read_buf(&mut self.rest)
-            .await?;
+        let count = self.now.read(&mut self.rest).await?;
         let Some(end) = self.rest[start..].iter().rposition(|b| *b == b'\n') else {
             return Ok(count > 0);
         };
@@ -142,7 +196,14 @@ impl Reader {
     }
 
     fn take(&mut self, line: &[u8]) {
-        let line = parse::entry(line).and_then(|entry| self.joiner.push(&entry));
+        let Some(entry) = parse::entry(line) else {
+            return;
+        };
+        if self.now.skip > 0 {
+            self.now.skip -= usize::from(!entry.partial);
+            return;
+        }
+        let line = self.joiner.push(&entry);
         let since = self.options.since;
         self.lines
             .extend(line.filter(|l| since.is_none_or(|since| l.time >= since)));
@@ -159,20 +220,31 @@ impl Reader {
 
     async fn is_replaced(&self) -> bool {
         let (Ok(ours), Ok(named)) = (
-            self.file.metadata().await,
+            self.now.metadata().await,
             tokio::fs::metadata(&self.path).await,
         ) else {
             // Nothing is at the path, as in the middle of a rotation: what is open is all there is.
             return false;
         };
-        (ours.dev(), ours.ino()) != (named.dev(), named.ino())
+        !pieces::is_same(&ours, &named)
     }
 
-    async fn reopen(&mut self) -> io::Result<()> {
-        self.file = File::open(&self.path).await?;
-        self.rest.clear();
-        self.last_look = false;
-        Ok(())
+    /// Opens the files that came after the one that was read.
+    async fn find_newer(&mut self) -> io::Result<()> {
+        let from = pieces::From::After(self.now.metadata().await?, self.newest);
+        match pieces::open(self.path.clone(), from).await {
+            Ok(newer) => {
+                self.files = newer.files;
+                self.newest = newer.newest;
+                Ok(())
+            }
+            // The newest is being rotated: it is looked for again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.last_look = false;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn wait(&mut self, until: &CancellationToken) {

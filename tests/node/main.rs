@@ -20,6 +20,7 @@ mod host_paths;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod image;
 mod lifecycle;
+mod logs;
 mod many;
 mod service;
 mod probes;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     bad_input::register(&mut suite);
     host_paths::register(&mut suite);
     service::register(&mut suite);
+    logs::register(&mut suite);
     many::register(&mut suite);
     probes::register(&mut suite);
     suite.run()

@@ -185,6 +185,26 @@ impl Client {
         .map(drop)
     }
 
+    /// Makes the runtime open a container's log anew, at the path it was made with.
+    pub(in crate::runtime) async fn reopen_log(
+        &self,
+        container: &ContainerId,
+    ) -> Result<(), Error> {
+        let request = cri::ReopenContainerLogRequest {
+            container_id: container.0.clone(),
+        };
+        within(
+            deadline::LIST,
+            self.runtime.clone().reopen_container_log(request),
+        )
+        .await
+        .map(drop)
+        .map_err(|source| Error::ReopenLog {
+            container: container.clone(),
+            source,
+        })
+    }
+
     /// Runs a command; a timeout of zero is none, and no deadline either: dropping the future then
     /// ends the command.
     pub(in crate::runtime) async fn exec_sync(

@@ -1,22 +1,98 @@
-//! Finds where the last lines of a log begin, reading backwards from its end.
+//! Finds where the last lines of a log begin, going backwards through its files.
 
+use std::collections::VecDeque;
 use std::io::{self, SeekFrom};
 
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::parse;
+use super::pieces::{Input, Piece};
 
 const BLOCK_BYTES: u64 = 64 << 10;
 
-/// The offset of the first entry of the last `count` lines. Parts do not count, only the entry that
-/// ends a line does.
-pub(super) async fn offset(file: &mut File, count: usize) -> io::Result<u64> {
-    let end = file.metadata().await?.len();
+/// What was found in one file.
+enum Found {
+    /// The beginning of the wanted lines, where the file now stands.
+    Beginning,
+    /// So many lines, and they are all wanted.
+    Lines(usize),
+}
+
+/// Leaves of a log's files, oldest first, what the last `count` lines are in, and sets the first of
+/// them to where those begin. Parts do not count, only the entry that ends a line does.
+pub(super) async fn cut(files: &mut VecDeque<Piece>, count: usize) -> io::Result<()> {
     if count == 0 {
-        return Ok(end);
+        files.drain(..files.len().saturating_sub(1));
+        return match files.back_mut() {
+            Some(last) => go_to_end(last).await,
+            None => Ok(()),
+        };
     }
-    let mut start = end;
+    let mut wanted = count;
+    for index in (0..files.len()).rev() {
+        match find(&mut files[index], wanted).await? {
+            Found::Beginning => {
+                files.drain(..index);
+                return Ok(());
+            }
+            Found::Lines(lines) => wanted -= lines,
+        }
+    }
+    Ok(())
+}
+
+async fn go_to_end(piece: &mut Piece) -> io::Result<()> {
+    match &mut piece.input {
+        Input::Plain(file) => file.seek(SeekFrom::End(0)).await.map(drop),
+        Input::Gzip { ended, .. } => {
+            *ended = true;
+            Ok(())
+        }
+    }
+}
+
+async fn find(piece: &mut Piece, wanted: usize) -> io::Result<Found> {
+    if let Input::Plain(file) = &mut piece.input {
+        let found = offset(file, wanted).await?;
+        let start = match found {
+            (Some(offset), _) => offset,
+            (None, _) => 0,
+        };
+        file.seek(SeekFrom::Start(start)).await?;
+        return Ok(match found {
+            (Some(_), _) => Found::Beginning,
+            (None, lines) => Found::Lines(lines),
+        });
+    }
+    let lines = count_lines(piece).await?;
+    piece.rewind()?;
+    if lines <= wanted {
+        return Ok(Found::Lines(lines));
+    }
+    piece.skip = lines - wanted;
+    Ok(Found::Beginning)
+}
+
+/// Counts the lines of a file that can be read forwards only.
+async fn count_lines(piece: &mut Piece) -> io::Result<usize> {
+    let mut lines = 0;
+    let mut rest = Vec::new();
+    while piece.read(&mut rest).await? > 0 {
+        let Some(end) = rest.iter().rposition(|b| *b == b'\n') else {
+            continue;
+        };
+        let entries = rest[..end].split(|b| *b == b'\n');
+        lines += entries.filter(|entry| ends_line(entry)).count();
+        rest.drain(..=end);
+    }
+    Ok(lines)
+}
+
+/// The offset behind the entry that ends the line before the last `count`, and how many lines end
+/// after it; no offset when there is no such entry.
+async fn offset(file: &mut File, count: usize) -> io::Result<(Option<u64>, usize)> {
+    let mut start = file.metadata().await?.len();
     // The head of an entry whose beginning is in an earlier block.
     let mut head: Vec<u8> = Vec::new();
     let mut lines = 0;
@@ -31,22 +107,25 @@ pub(super) async fn offset(file: &mut File, count: usize) -> io::Result<u64> {
         while let Some(newline) = block[..line_end].iter().rposition(|b| *b == b'\n') {
             // What follows this newline is an entry that begins right after it.
             if ends_line(&block[newline + 1..line_end]) {
-                lines += 1;
-                if lines > count {
-                    return Ok(start + line_end as u64 + 1);
+                if lines == count {
+                    return Ok((Some(start + line_end as u64 + 1), lines));
                 }
+                lines += 1;
             }
             line_end = newline;
         }
         block.truncate(line_end);
         head = block;
     }
-    if ends_line(&head) && lines == count {
-        return Ok(head.len() as u64 + 1);
+    if ends_line(&head) {
+        if lines == count {
+            return Ok((Some(head.len() as u64 + 1), lines));
+        }
+        lines += 1;
     }
-    Ok(0)
+    Ok((None, lines))
 }
 
-fn ends_line(entry: &[u8]) -> bool {
+pub(super) fn ends_line(entry: &[u8]) -> bool {
     parse::entry(entry).is_some_and(|e| !e.partial)
 }

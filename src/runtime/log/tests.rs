@@ -118,3 +118,5 @@ async fn following_goes_on_through_rotation_until_the_container_ends() {
     assert_eq!(next().await.as_deref(), Some("e\n"));
     assert_eq!(next().await, None);
 }
+
+mod rotated;

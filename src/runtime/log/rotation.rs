@@ -1,0 +1,261 @@
+//! Rotates a running container's log, and compresses and removes what was rotated.
+//!
+//! Carries out what it is told and what [`super::retention`] decides; when is the agent's business.
+//! As kubelet's container log manager (pkg/kubelet/logs): rename, ReopenContainerLog, and back when
+//! that fails. Cut short anywhere, nothing is lost: the runtime writes on into the renamed file, a
+//! log without a file is opened anew, and a compressed file gets its name when it is whole.
+
+use std::fs::{self, File, FileTimes};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use super::pieces::CHUNK_BYTES;
+use super::retention;
+pub use super::retention::REST;
+use super::rotated::{self, Form, Rotated, Stamp};
+use crate::model::ContainerId;
+use crate::runtime::{self, Runtime};
+
+/// Why a log's files are not as they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be handled.
+    #[error("{operation} {path}: {source}")]
+    File {
+        /// What was being done.
+        operation: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The runtime did not open the log anew; the file has its name back.
+    #[error("{}", .0.line())]
+    Reopen(#[source] runtime::Error),
+}
+
+/// What a log is at its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// A file of so many bytes.
+    Bytes(u64),
+    /// No file, though its directory is there: a rotation was cut short.
+    Missing,
+    /// Neither file nor directory, or they cannot be looked at.
+    Unknown,
+}
+
+/// What is left to do for a log's rotated files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing before the next rotation.
+    Nothing,
+    /// Something when [`REST`] has passed.
+    Resting,
+    /// More of the same.
+    More,
+}
+
+/// What was done for a log's rotated files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tidied {
+    /// Whether a file was compressed.
+    pub compressed: bool,
+    /// What is left to do.
+    pub left: Left,
+}
+
+impl Runtime {
+    /// Gives a running container's log a new file; the old one is the newest of the at most `keep`
+    /// rotated ones.
+    ///
+    /// # Errors
+    /// When a file cannot be removed or renamed, or the runtime does not open the new one.
+    pub async fn rotate_log(
+        &self,
+        container: &ContainerId,
+        log: PathBuf,
+        keep: usize,
+    ) -> Result<(), Error> {
+        let now = (self.inner.clock)();
+        let path = log.clone();
+        let rotated = blocking(&log, move || {
+            let files = listed(&path)?;
+            for file in retention::excess(&files, keep.saturating_sub(1)) {
+                remove(&file.path(&path))?;
+            }
+            let stamp = Stamp::next(now, files.last().map(|file| file.stamp));
+            let rotated = Rotated::new(stamp, Form::Plain).path(&path);
+            fs::rename(&path, &rotated).map_err(|e| failed("rename", &path, e))?;
+            Ok(rotated)
+        })
+        .await?;
+        let reopened = self.reopen_log(container).await;
+        if reopened.is_err() {
+            blocking(&log.clone(), move || rename_back(&rotated, &log)).await?;
+        }
+        reopened
+    }
+
+    /// Makes the runtime open the log of a running container whose file is not there.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn reopen_log(&self, container: &ContainerId) -> Result<(), Error> {
+        let reopened = self.inner.client.reopen_log(container).await;
+        reopened.map_err(Error::Reopen)
+    }
+}
+
+/// How large logs are now, in the order of the paths.
+pub async fn sizes(logs: Vec<PathBuf>) -> Vec<Size> {
+    if logs.is_empty() {
+        return Vec::new();
+    }
+    let look = move || logs.iter().map(|log| size(log)).collect();
+    // An error means that the agent ends.
+    spawn_blocking(look).await.unwrap_or_default()
+}
+
+fn size(log: &Path) -> Size {
+    match fs::metadata(log) {
+        Ok(meta) => Size::Bytes(meta.len()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Size::Unknown,
+        Err(_) if log.parent().is_some_and(Path::is_dir) => Size::Missing,
+        Err(_) => Size::Unknown,
+    }
+}
+
+/// Removes what is not to be kept beside a log, and compresses one file. One log is tidied by one
+/// caller at a time.
+///
+/// # Errors
+/// When a file cannot be read, written or removed.
+pub async fn tidy(
+    log: PathBuf,
+    keep: usize,
+    now: jiff::Timestamp,
+    stop: CancellationToken,
+) -> Result<Tidied, Error> {
+    blocking(&log.clone(), move || {
+        let chores = retention::decide(&listed(&log)?, keep, now);
+        for file in &chores.remove {
+            remove(&file.path(&log))?;
+        }
+        let compressed = match chores.compress.first() {
+            Some(stamp) => {
+                compress(&log, *stamp, &stop)?;
+                true
+            }
+            None => false,
+        };
+        let left = if chores.compress.len() > 1 {
+            Left::More
+        } else if chores.resting {
+            Left::Resting
+        } else {
+            Left::Nothing
+        };
+        Ok(Tidied { compressed, left })
+    })
+    .await
+}
+
+/// Compresses one file, unless that is stopped or the log is gone.
+fn compress(log: &Path, stamp: Stamp, stop: &CancellationToken) -> Result<(), Error> {
+    let [plain, gzip, unfinished] =
+        [Form::Plain, Form::Gzip, Form::Unfinished].map(|form| Rotated::new(stamp, form).path(log));
+    let written = write_gzip(&plain, &unfinished, stop).and_then(|whole| {
+        if whole {
+            fs::rename(&unfinished, &gzip)
+        } else {
+            fs::remove_file(&unfinished)
+        }
+        .map(|()| whole)
+    });
+    match written {
+        Ok(false) => Ok(()),
+        Ok(true) => match fs::remove_file(&plain) {
+            // The log was removed meanwhile, and this belongs to it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => remove(&gzip),
+            removed => removed.map_err(|e| failed("remove", &plain, e)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            // On a full disk above all.
+            remove(&unfinished)?;
+            Err(failed("compress", &plain, error))
+        }
+    }
+}
+
+/// Writes the compressed file with the mode and the time of the plain one; `false` when it was
+/// stopped.
+fn write_gzip(plain: &Path, to: &Path, stop: &CancellationToken) -> io::Result<bool> {
+    let mut from = File::open(plain)?;
+    let mut encoder = GzEncoder::new(File::create(to)?, Compression::default());
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        if stop.is_cancelled() {
+            return Ok(false);
+        }
+        match from.read(&mut chunk)? {
+            0 => break,
+            count => encoder.write_all(&chunk[..count])?,
+        }
+    }
+    let to = encoder.finish()?;
+    let meta = from.metadata()?;
+    to.set_permissions(meta.permissions())?;
+    // Readers know by it what it was made of.
+    to.set_times(FileTimes::new().set_modified(meta.modified()?))?;
+    to.sync_all()?;
+    Ok(true)
+}
+
+/// Gives a log its file back, unless the runtime made a new one although it did not say so.
+fn rename_back(rotated: &Path, log: &Path) -> Result<(), Error> {
+    let flags = RenameFlags::RENAME_NOREPLACE;
+    match renameat2(AT_FDCWD, rotated, AT_FDCWD, log, flags) {
+        Ok(()) | Err(nix::errno::Errno::EEXIST | nix::errno::Errno::ENOENT) => Ok(()),
+        Err(error) => Err(failed("rename back", rotated, error.into())),
+    }
+}
+
+fn listed(log: &Path) -> Result<Vec<Rotated>, Error> {
+    rotated::list(log).map_err(|e| failed("list the rotated files of", log, e))
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+fn failed(operation: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::File {
+        operation,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    log: &Path,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(failed("handle", log, error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests;
