@@ -231,7 +231,7 @@ impl Reader {
 
     /// Opens the files that came after the one that was read.
     async fn find_newer(&mut self) -> io::Result<()> {
-        let from = pieces::From::After(self.now.metadata().await?, self.newest);
+        let from = pieces::From::After(Box::new(self.now.metadata().await?), self.newest);
         match pieces::open(self.path.clone(), from).await {
             Ok(newer) => {
                 self.files = newer.files;

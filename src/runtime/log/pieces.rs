@@ -68,7 +68,7 @@ pub(super) enum From {
     /// With the oldest.
     Beginning,
     /// After this file, which has been read, and was begun after that rotation.
-    After(Metadata, Option<Stamp>),
+    After(Box<Metadata>, Option<Stamp>),
 }
 
 impl Input {
