@@ -22,8 +22,8 @@ mod image;
 mod lifecycle;
 mod logs;
 mod many;
-mod service;
 mod probes;
+mod service;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod set;
 mod suite;
