@@ -35,7 +35,7 @@ pub use error::Error;
 use crate::config::{self, Config, Loaded};
 use crate::metrics::Metrics;
 use crate::model::{BackOff, DesiredPod, NodeFacts, PodReport, Snapshot};
-use crate::runtime::{self, Hint, Runtime, run_puller, watch_events};
+use crate::runtime::{self, Hint, Runtime, run_preload, run_puller, watch_events};
 use crate::server;
 use crate::source::{self, SourceMetrics, watch_directory};
 use crate::store::Store;
@@ -97,6 +97,7 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     };
     let mut tasks = Tasks::new(channels.cancel.clone());
     start_runtime(&mut tasks, &channels, &runtime, pulls);
+    start_preload(&mut tasks, &channels, &config, &runtime);
     start_source(&mut tasks, &channels, &config, &store, &metrics);
     start_coordinator(&mut tasks, &channels, &config, &runtime, store)?;
     start_server(&mut tasks, &channels, &config, socket, &metrics);
@@ -140,6 +141,17 @@ fn start_runtime(
             channels.cancel.clone(),
         ),
     );
+}
+
+/// The import of image archives.
+fn start_preload(tasks: &mut Tasks, channels: &Channels, config: &Config, runtime: &Runtime) {
+    let (runtime, directory) = (runtime.clone(), config.paths.images.clone());
+    let reporter = channels.reporter.clone();
+    let (hints, cancel) = (channels.hints.clone(), channels.cancel.clone());
+    tasks.start("image archives", async move {
+        let tell = |reasons: Vec<_>| reporter.report_archives(&reasons);
+        run_preload(&runtime, directory, tell, hints, cancel).await;
+    });
 }
 
 /// The manifests directory, with settings that follow the configuration.

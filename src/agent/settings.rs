@@ -88,6 +88,7 @@ pub fn runtime(config: &Config, node: &Arc<NodeFacts>) -> runtime::Options {
         endpoint: config.container_runtime_endpoint.clone(),
         node: node.name.clone(),
         container_logs: config.paths.container_logs.clone(),
+        preload: true,
         host: translate::Host {
             node: Arc::clone(node),
             pods_root: config.paths.state.join("pods"),

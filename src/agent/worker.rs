@@ -195,10 +195,15 @@ impl<C: Cri> Worker<C> {
 fn concerns(hint: &Hint, have: Option<&ObservedPod>, memory: &mut PodMemory) -> bool {
     match hint {
         Hint::All => {
+            memory.images.retain(|_, state| !is_awaited(state));
+            true
+        }
+        Hint::Images => {
+            let before = memory.images.len();
             memory
                 .images
-                .retain(|_, state| !matches!(state, ImageState::Pulling { .. }));
-            true
+                .retain(|_, state| !is_awaited(state) && !matches!(state, ImageState::Failed(_)));
+            memory.images.len() < before
         }
         Hint::Container(id) => have.is_some_and(|have| {
             have.containers
@@ -214,6 +219,11 @@ fn concerns(hint: &Hint, have: Option<&ObservedPod>, memory: &mut PodMemory) -> 
             waited
         }
     }
+}
+
+/// Whether a hint will say that there is news of an image.
+fn is_awaited(state: &ImageState) -> bool {
+    matches!(state, ImageState::Pulling { .. } | ImageState::Importing)
 }
 
 /// The last report, marked as no longer observed.

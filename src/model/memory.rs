@@ -53,6 +53,8 @@ pub enum ImageState {
         /// Bytes so far, where the runtime tells.
         progress: PullProgress,
     },
+    /// Not there yet; archives are being imported, of which one may bring it.
+    Importing,
     /// In the runtime, under this id.
     Present {
         /// The image's id.

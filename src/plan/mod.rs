@@ -181,6 +181,11 @@ fn image(
             ));
             return None;
         }
+        Some(ImageState::Importing) => {
+            let message = format!("image archives are being imported, which may bring {image}");
+            plan.reasons.push(reason("ContainerCreating", message));
+            return None;
+        }
         Some(ImageState::Failed(failure)) => {
             let at = backoff::retry_at(failure, backoff::PULL);
             let word = match failure.reason.word.as_str() {

@@ -1,6 +1,9 @@
 //! Makes sure of images by their pull policy, as kubelet (pkg/kubelet/images/image_manager.go): `Always`
 //! asks the registry, `IfNotPresent` only for an image that is not there, `Never` does not.
 //!
+//! While archives are imported that were there when the agent started, an image that is not there may
+//! be in one of them: it is neither pulled nor given up before.
+//!
 //! Waits for no pull: pulls run in [`run_puller`]'s task, and asking again says how far they are.
 //! Repeats no failed pull by itself; back-off is the planner's.
 //!
@@ -27,6 +30,7 @@ use crate::model::{DesiredPod, Failure, ImageState, Outcome, Reason};
 pub(super) use puller::PullSender;
 use puller::{Answer, PullWish, Pulled};
 pub use puller::{PullRequests, run_puller};
+pub(super) use reference::in_full;
 
 /// So many images are pulled at a time.
 const PARALLEL_PULLS: usize = 3;
@@ -53,6 +57,9 @@ impl Runtime {
                 Err(error) => return Ok(self.failed_image(error.reason())),
             };
             match (policy, present) {
+                (_, None) if *self.inner.preloading.borrow() => {
+                    return Ok(Outcome::Image(ImageState::Importing));
+                }
                 ("Never", None) => {
                     let problem =
                         format!("image {image:?} is not present and the pull policy is Never");

@@ -19,6 +19,7 @@ mod harness;
 mod host_paths;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod image;
+mod images;
 mod lifecycle;
 mod many;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
@@ -36,5 +37,6 @@ fn main() -> ExitCode {
     bad_input::register(&mut suite);
     host_paths::register(&mut suite);
     many::register(&mut suite);
+    images::register(&mut suite);
     suite.run()
 }
