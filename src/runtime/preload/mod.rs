@@ -116,7 +116,7 @@ fn watch(directory: &Path, changed: mpsc::Sender<()>) -> Option<RecommendedWatch
     }
 }
 
-/// Waits for the runtime; whether it is containerd.
+/// Waits for the runtime; the name of one that is not containerd is the error.
 async fn handshake(runtime: &Runtime) -> Result<(), String> {
     loop {
         match runtime.handshake().await {
@@ -164,11 +164,22 @@ async fn pass(
         Ok(present) => present,
         Err(problem) => return (vec![problem.reason(&directory.to_string_lossy())], RETRY),
     };
+    import_all(runtime, &archives, &present, known, hints).await
+}
+
+/// Imports what is not settled, in the order of names.
+async fn import_all(
+    runtime: &Runtime,
+    archives: &[Archive],
+    present: &BTreeMap<String, Present>,
+    known: &mut BTreeMap<String, Known>,
+    hints: &broadcast::Sender<Hint>,
+) -> (Vec<Reason>, Duration) {
     let mut taken = BTreeMap::new();
     let mut pause = RESCAN;
     let mut reasons = Vec::new();
-    for archive in &archives {
-        let before = settled(archive, known.get(&archive.print), &present);
+    for archive in archives {
+        let before = settled(archive, known.get(&archive.print), present);
         let now = match before {
             Some(known) => known,
             None => match import_one(runtime, archive, &taken).await {

@@ -211,6 +211,9 @@ impl Store {
         let image = Image {
             name: name.to_owned(),
             labels: [(ARCHIVE.to_owned(), archive.to_owned())].into(),
+            // Not changed, for it is not in the mask; but containerd from 1.7 on ends with a panic
+            // when it is absent.
+            target: Some(Descriptor::default()),
             ..Default::default()
         };
         self.update(image, &format!("labels.{ARCHIVE}")).await
