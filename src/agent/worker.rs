@@ -195,6 +195,9 @@ impl<C: Cri> Worker<C> {
 fn concerns(hint: &Hint, have: Option<&ObservedPod>, memory: &mut PodMemory) -> bool {
     match hint {
         Hint::All => {
+            for stale in memory.stale.values_mut() {
+                stale.asked = false;
+            }
             memory.images.retain(|_, state| !is_awaited(state));
             true
         }
@@ -216,7 +219,9 @@ fn concerns(hint: &Hint, have: Option<&ObservedPod>, memory: &mut PodMemory) -> 
             if waited {
                 memory.images.remove(image);
             }
-            waited
+            let stale = memory.stale.get_mut(image);
+            let asked = stale.is_some_and(|stale| std::mem::take(&mut stale.asked));
+            waited || asked
         }
     }
 }

@@ -19,7 +19,7 @@ pub use action::{Action, Outcome, PodPlan, StopTarget};
 pub use amount::Amount;
 pub use desired::{BackOff, DesiredPod, Goal, PodRecord, References};
 pub use memory::{
-    ContainerMemory, Failure, ImageState, PodMemory, PullProgress, VolumePaths, VolumeState,
+    ContainerMemory, Failure, ImageState, PodMemory, PullProgress, Stale, VolumePaths, VolumeState,
 };
 pub use node::{NodeFacts, Taint, TaintEffect};
 pub use observed::{
