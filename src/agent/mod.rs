@@ -96,7 +96,7 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
         reporter: Reporter::new(Timestamp::now()),
     };
     let mut tasks = Tasks::new(channels.cancel.clone());
-    start_runtime(&mut tasks, &channels, &runtime, pulls);
+    start_runtime(&mut tasks, &channels, &config, &runtime, pulls);
     start_preload(&mut tasks, &channels, &config, &runtime);
     start_source(&mut tasks, &channels, &config, &store, &metrics);
     start_coordinator(&mut tasks, &channels, &config, &runtime, store)?;
@@ -112,6 +112,7 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
 fn start_runtime(
     tasks: &mut Tasks,
     channels: &Channels,
+    config: &Config,
     runtime: &Runtime,
     pulls: runtime::PullRequests,
 ) {
@@ -128,8 +129,9 @@ fn start_runtime(
         channels.hints.clone(),
         channels.cancel.clone(),
     );
+    let credentials = settings::credentials(config);
     tasks.start("pulls", async move {
-        run_puller(&puller, pulls, hints, cancel).await
+        run_puller(&puller, pulls, hints, credentials, cancel).await
     });
     tasks.start(
         "host",

@@ -107,6 +107,15 @@ pub fn runtime(config: &Config, node: &Arc<NodeFacts>) -> runtime::Options {
     }
 }
 
+/// Where credentials for registries come from, besides pull secrets.
+pub fn credentials(config: &Config) -> runtime::NodeCredentials {
+    let file = config.image_credential_provider_config_file.clone();
+    runtime::NodeCredentials {
+        docker_config: config.docker_config_file.clone(),
+        providers: file.zip(config.image_credential_provider_bin_dir.clone()),
+    }
+}
+
 /// How the manifests directory is read.
 pub fn source(config: &Config) -> source::Settings {
     let manifests = &config.manifests;

@@ -12,7 +12,9 @@
 
 mod auth;
 mod cause;
+mod node;
 mod progress;
+mod provider;
 mod puller;
 mod pulls;
 mod reference;
@@ -27,6 +29,7 @@ use super::execute::sandbox_config;
 use crate::cri;
 use crate::model::{DesiredPod, Failure, ImageState, Outcome, Reason};
 
+pub use node::NodeCredentials;
 pub(super) use puller::PullSender;
 use puller::{Answer, PullWish, Pulled};
 pub use puller::{PullRequests, run_puller};
@@ -73,7 +76,7 @@ impl Runtime {
                 // The runtime takes hints for its snapshotter from it; a pod that cannot be
                 // translated says so when its sandbox is made.
                 sandbox: sandbox_config(pod, 0, &self.host()).ok().map(Arc::new),
-                auth: auth::credentials(pod, image),
+                auth: auth::Keyring::of_secrets(pod).credentials(image),
             };
             answer = self.inner.pulls.begin(uid, wish).await?;
         }

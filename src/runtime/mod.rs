@@ -31,7 +31,7 @@ use tokio::sync::watch;
 pub use client::RuntimeFacts;
 pub use error::{Error, Retry};
 pub use events::{Hint, watch_events};
-pub use image::{PullRequests, run_puller};
+pub use image::{NodeCredentials, PullRequests, run_puller};
 pub use preload::run_preload;
 
 use crate::api::Uid;
