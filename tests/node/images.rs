@@ -61,13 +61,13 @@ fn packed(program: &str, archive: &Path, end: &str) -> PathBuf {
 }
 
 /// Everything the agent says of itself.
-fn report(agent: &Agent) -> Value {
+pub fn report(agent: &Agent) -> Value {
     let text = agent.setlet(&["status", "-o", "json"]);
     serde_json::from_str(&text).expect("status is JSON")
 }
 
 /// What names a set's image, and a manifest of it.
-fn manifest(set: &str, image: &str, policy: &str) -> String {
+pub fn manifest(set: &str, image: &str, policy: &str) -> String {
     let of_image = crate::set::Set {
         image,
         ..sleeper(set)

@@ -22,6 +22,7 @@ mod image;
 mod images;
 mod lifecycle;
 mod many;
+mod registries;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod set;
 mod suite;
@@ -38,5 +39,6 @@ fn main() -> ExitCode {
     host_paths::register(&mut suite);
     many::register(&mut suite);
     images::register(&mut suite);
+    registries::register(&mut suite);
     suite.run()
 }
