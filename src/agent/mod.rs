@@ -13,6 +13,7 @@ mod keep;
 mod ledger;
 mod logs;
 mod notify;
+mod pins;
 mod pods;
 mod reporter;
 mod settings;
@@ -97,7 +98,7 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     };
     let mut tasks = Tasks::new(channels.cancel.clone());
     start_runtime(&mut tasks, &channels, &config, &runtime, pulls);
-    start_preload(&mut tasks, &channels, &config, &runtime);
+    start_images(&mut tasks, &channels, &config, &runtime);
     start_source(&mut tasks, &channels, &config, &store, &metrics);
     start_coordinator(&mut tasks, &channels, &config, &runtime, store)?;
     start_server(&mut tasks, &channels, &config, socket, &metrics);
@@ -145,15 +146,30 @@ fn start_runtime(
     );
 }
 
-/// The import of image archives.
-fn start_preload(tasks: &mut Tasks, channels: &Channels, config: &Config, runtime: &Runtime) {
+/// The import of image archives, and the pins of images that are wanted.
+fn start_images(tasks: &mut Tasks, channels: &Channels, config: &Config, runtime: &Runtime) {
     let (runtime, directory) = (runtime.clone(), config.paths.images.clone());
     let reporter = channels.reporter.clone();
     let (hints, cancel) = (channels.hints.clone(), channels.cancel.clone());
+    let pinner = runtime.clone();
     tasks.start("image archives", async move {
         let tell = |reasons: Vec<_>| reporter.report_archives(&reasons);
         run_preload(&runtime, directory, tell, hints, cancel).await;
     });
+    let wanted = watch::Sender::new(None);
+    let (images, hints, cancel) = (
+        wanted.subscribe(),
+        channels.hints.subscribe(),
+        channels.cancel.clone(),
+    );
+    tasks.start("pins", async move {
+        runtime::keep_pinned(&pinner, images, hints, cancel).await;
+    });
+    let view = channels.reporter.subscribe();
+    tasks.start(
+        "wanted images",
+        pins::keep_wanted(view, wanted, channels.cancel.clone()),
+    );
 }
 
 /// The manifests directory, with settings that follow the configuration.

@@ -17,6 +17,7 @@ mod image;
 mod links;
 pub mod log;
 mod observe;
+mod pins;
 mod preload;
 pub mod translate;
 
@@ -32,6 +33,7 @@ pub use client::RuntimeFacts;
 pub use error::{Error, Retry};
 pub use events::{Hint, watch_events};
 pub use image::{NodeCredentials, PullRequests, run_puller};
+pub use pins::keep_pinned;
 pub use preload::run_preload;
 
 use crate::api::Uid;

@@ -23,6 +23,10 @@ pub fn register(suite: &mut Suite) {
         "registries::credentials_of_every_source",
         credentials_of_every_source,
     );
+    suite.together(
+        "registries::wanted_images_are_pinned",
+        wanted_images_are_pinned,
+    );
     suite.together("registries::refusals_are_told", refusals_are_told);
     suite.alone(
         "registries::a_stale_image_is_told_and_asked_for_again",
@@ -183,6 +187,36 @@ fn credentials_of_every_source(containerd: &Arc<Containerd>) {
         asked.contains(r#""image":"plugin.test/private/plugin.test""#),
         "{asked}"
     );
+}
+
+fn wanted_images_are_pinned(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "registries-pins");
+    agent.ready();
+    let name = "pinned.test/team/app:v1";
+    containerd.publish(&Image::named(name).label("v", "pinned"));
+    agent.put("pinned.yaml", &manifest("pinned", name, "IfNotPresent"));
+    agent.wait_running("pinned", 1);
+    let wait = |what: &str, wanted: bool| {
+        agent.wait_for(SOON, what, || {
+            let images = containerd.ctr(&["images", "ls"]);
+            let line = images.lines().find(|line| line.starts_with(name));
+            let line = line.ok_or("the image is gone")?;
+            let words = [
+                "io.cri-containerd.pinned=pinned",
+                "setlet.dev/pinned.registries-pins",
+            ];
+            // What CRI needs of its own is there in any case.
+            let managed = line.contains("io.cri-containerd.image=managed");
+            if managed && words.iter().all(|word| line.contains(word) == wanted) {
+                Ok(())
+            } else {
+                Err(line.to_owned())
+            }
+        });
+    };
+    wait("the image is pinned", true);
+    agent.remove("pinned.yaml");
+    wait("the pin is taken back", false);
 }
 
 fn refusals_are_told(containerd: &Arc<Containerd>) {
