@@ -16,6 +16,7 @@ mod ledger;
 mod log_rotation;
 mod logs;
 mod notify;
+mod pins;
 mod pods;
 mod reporter;
 mod settings;
@@ -38,7 +39,7 @@ pub use error::Error;
 use crate::config::{self, Config, Loaded};
 use crate::metrics::Metrics;
 use crate::model::{BackOff, DesiredPod, NodeFacts, PodReport, Snapshot};
-use crate::runtime::{self, Hint, Runtime, run_puller, watch_events};
+use crate::runtime::{self, Hint, Runtime, run_preload, run_puller, watch_events};
 use crate::server;
 use crate::source::{self, SourceMetrics, watch_directory};
 use crate::store::Store;
@@ -100,7 +101,8 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
         reporter: Reporter::new(Timestamp::now()),
     };
     let mut tasks = Tasks::new(channels.cancel.clone());
-    start_runtime(&mut tasks, &channels, &runtime, pulls);
+    start_runtime(&mut tasks, &channels, &config, &runtime, pulls);
+    start_images(&mut tasks, &channels, &config, &runtime);
     start_log_rotation(&mut tasks, &channels, &config, &runtime, &metrics);
     start_source(&mut tasks, &channels, &config, &store, &metrics);
     start_coordinator(&mut tasks, &channels, &config, &runtime, store)?;
@@ -116,6 +118,7 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
 fn start_runtime(
     tasks: &mut Tasks,
     channels: &Channels,
+    config: &Config,
     runtime: &Runtime,
     pulls: runtime::PullRequests,
 ) {
@@ -132,8 +135,9 @@ fn start_runtime(
         channels.hints.clone(),
         channels.cancel.clone(),
     );
+    let credentials = settings::credentials(config);
     tasks.start("pulls", async move {
-        run_puller(&puller, pulls, hints, cancel).await
+        run_puller(&puller, pulls, hints, credentials, cancel).await
     });
     tasks.start(
         "host",
@@ -165,6 +169,32 @@ fn start_log_rotation(
     };
     let cancel = channels.cancel.clone();
     tasks.start("log-rotation", log_rotation::rotate_logs(inputs, cancel));
+}
+
+/// The import of image archives, and the pins of images that are wanted.
+fn start_images(tasks: &mut Tasks, channels: &Channels, config: &Config, runtime: &Runtime) {
+    let (runtime, directory) = (runtime.clone(), config.paths.images.clone());
+    let reporter = channels.reporter.clone();
+    let (hints, cancel) = (channels.hints.clone(), channels.cancel.clone());
+    let pinner = runtime.clone();
+    tasks.start("image archives", async move {
+        let tell = |reasons: Vec<_>| reporter.report_archives(&reasons);
+        run_preload(&runtime, directory, tell, hints, cancel).await;
+    });
+    let wanted = watch::Sender::new(None);
+    let (images, hints, cancel) = (
+        wanted.subscribe(),
+        channels.hints.subscribe(),
+        channels.cancel.clone(),
+    );
+    tasks.start("pins", async move {
+        runtime::keep_pinned(&pinner, images, hints, cancel).await;
+    });
+    let view = channels.reporter.subscribe();
+    tasks.start(
+        "wanted images",
+        pins::keep_wanted(view, wanted, channels.cancel.clone()),
+    );
 }
 
 /// The manifests directory, with settings that follow the configuration.

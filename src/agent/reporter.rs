@@ -53,6 +53,14 @@ impl Reporter {
         );
     }
 
+    /// Why image archives could not be imported.
+    pub fn report_archives(&self, reasons: &[Reason]) {
+        self.change(
+            |view| view.archives != reasons,
+            |view| view.archives = reasons.to_vec(),
+        );
+    }
+
     /// What came of a pass of the coordinator. A view that was ready stays so.
     pub fn report_pass(
         &self,

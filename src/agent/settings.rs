@@ -110,6 +110,7 @@ pub fn runtime(config: &Config, node: &Arc<NodeFacts>) -> runtime::Options {
         endpoint: config.container_runtime_endpoint.clone(),
         node: node.name.clone(),
         container_logs: config.paths.container_logs.clone(),
+        preload: true,
         host: translate::Host {
             node: Arc::clone(node),
             pods_root: config.paths.state.join("pods"),
@@ -125,6 +126,15 @@ pub fn runtime(config: &Config, node: &Arc<NodeFacts>) -> runtime::Options {
             settings: translate::PodSettings::default(),
         },
         clock: Timestamp::now,
+    }
+}
+
+/// Where credentials for registries come from, besides pull secrets.
+pub fn credentials(config: &Config) -> runtime::NodeCredentials {
+    let file = config.image_credential_provider_config_file.clone();
+    runtime::NodeCredentials {
+        docker_config: config.docker_config_file.clone(),
+        providers: file.zip(config.image_credential_provider_bin_dir.clone()),
     }
 }
 

@@ -239,10 +239,18 @@ async fn end_wanted(want: &mut watch::Receiver<Arc<DesiredPod>>) {
 fn concerns(hint: &Hint, have: Option<&ObservedPod>, memory: &mut PodMemory) -> bool {
     match hint {
         Hint::All => {
+            for stale in memory.stale.values_mut() {
+                stale.asked = false;
+            }
+            memory.images.retain(|_, state| !is_awaited(state));
+            true
+        }
+        Hint::Images => {
+            let before = memory.images.len();
             memory
                 .images
-                .retain(|_, state| !matches!(state, ImageState::Pulling { .. }));
-            true
+                .retain(|_, state| !is_awaited(state) && !matches!(state, ImageState::Failed(_)));
+            memory.images.len() < before
         }
         Hint::Container(id) => have.is_some_and(|have| {
             have.containers
@@ -255,9 +263,16 @@ fn concerns(hint: &Hint, have: Option<&ObservedPod>, memory: &mut PodMemory) -> 
             if waited {
                 memory.images.remove(image);
             }
-            waited
+            let stale = memory.stale.get_mut(image);
+            let asked = stale.is_some_and(|stale| std::mem::take(&mut stale.asked));
+            waited || asked
         }
     }
+}
+
+/// Whether a hint will say that there is news of an image.
+fn is_awaited(state: &ImageState) -> bool {
+    matches!(state, ImageState::Pulling { .. } | ImageState::Importing)
 }
 
 /// The last report, marked as no longer observed.

@@ -48,6 +48,12 @@ pub(super) fn render(report: &NodeReport, colour: Colour) -> String {
             text.push_str(&format!("  {}: {}\n", unread.path, unread.why));
         }
     }
+    if !report.archives.is_empty() {
+        text.push_str("\nimage archives:\n");
+        for reason in &report.archives {
+            text.push_str(&format!("  {}\n", reason.message));
+        }
+    }
     text
 }
 

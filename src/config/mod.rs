@@ -64,6 +64,12 @@ pub struct Config {
     pub rollback: Rollback,
     /// Waiting between restarts.
     pub crash_loop_back_off: CrashLoopBackOff,
+    /// A docker `config.json` with credentials for registries, besides pods' pull secrets.
+    pub docker_config_file: Option<PathBuf>,
+    /// kubelet's `CredentialProviderConfig`: programs that are asked for credentials.
+    pub image_credential_provider_config_file: Option<PathBuf>,
+    /// The directory of those programs.
+    pub image_credential_provider_bin_dir: Option<PathBuf>,
     /// Image pulls.
     pub image_pull: ImagePull,
     /// Removal of images.

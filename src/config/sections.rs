@@ -207,6 +207,9 @@ pub(super) struct Fragment {
     kubernetes: Option<PartialKubernetes>,
     rollback: Option<PartialRollback>,
     crash_loop_back_off: Option<PartialCrashLoopBackOff>,
+    docker_config_file: Option<PathBuf>,
+    image_credential_provider_config_file: Option<PathBuf>,
+    image_credential_provider_bin_dir: Option<PathBuf>,
     image_pull: Option<PartialImagePull>,
     #[serde(rename = "imageGC")]
     image_gc: Option<PartialImageGc>,

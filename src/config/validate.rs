@@ -154,6 +154,15 @@ fn check_paths(config: &Config, problems: &mut Vec<Problem>) {
     for (name, path) in [
         ("manifests.path", Some(config.manifests.path.as_path())),
         ("kubernetes.kubeconfig", kubeconfig),
+        ("dockerConfigFile", config.docker_config_file.as_deref()),
+        (
+            "imageCredentialProviderConfigFile",
+            config.image_credential_provider_config_file.as_deref(),
+        ),
+        (
+            "imageCredentialProviderBinDir",
+            config.image_credential_provider_bin_dir.as_deref(),
+        ),
         ("cgroupRoot", Some(config.cgroup_root.as_path())),
         ("paths.state", Some(paths.state.as_path())),
         ("paths.run", Some(paths.run.as_path())),
@@ -165,6 +174,21 @@ fn check_paths(config: &Config, problems: &mut Vec<Problem>) {
             problems.push(Problem::new(name, "must be an absolute path"));
         }
     }
+    // As kubelet: one is nothing without the other.
+    let (file, directory) = (
+        "imageCredentialProviderConfigFile",
+        "imageCredentialProviderBinDir",
+    );
+    let alone = match (
+        &config.image_credential_provider_config_file,
+        &config.image_credential_provider_bin_dir,
+    ) {
+        (Some(_), None) => (file, directory),
+        (None, Some(_)) => (directory, file),
+        _ => return,
+    };
+    let needs = format!("needs {} to be set, too", alone.1);
+    problems.push(Problem::new(alone.0, needs));
 }
 
 fn check_label(field: &str, key: &str, value: &str, problems: &mut Vec<Problem>) {

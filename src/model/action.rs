@@ -55,6 +55,13 @@ pub enum Action {
         /// `Always`, `IfNotPresent` or `Never`.
         policy: String,
     },
+    /// Ask the registry again for an image that a running container was made of without its answer.
+    RecheckImage {
+        /// The pod.
+        pod: Arc<DesiredPod>,
+        /// The image as the pod names it.
+        image: String,
+    },
     /// Make the sandbox.
     RunSandbox {
         /// The pod.
@@ -166,6 +173,7 @@ impl fmt::Display for Action {
         match self {
             Self::PrepareVolumes { .. } => f.write_str("prepare volumes"),
             Self::EnsureImage { image, policy, .. } => write!(f, "ensure image {image} ({policy})"),
+            Self::RecheckImage { image, .. } => write!(f, "ask again for image {image}"),
             Self::RunSandbox { attempt, .. } => write!(f, "run sandbox, attempt {attempt}"),
             Self::CreateContainer {
                 container, attempt, ..

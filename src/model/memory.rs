@@ -17,6 +17,9 @@ pub struct PodMemory {
     pub images: BTreeMap<String, ImageState>,
     /// The newest failure of each image's pulls since one succeeded, by image reference.
     pub pulls_failed: BTreeMap<String, Failure>,
+    /// Images of containers that were made although the registry could not be asked, by image
+    /// reference.
+    pub stale: BTreeMap<String, Stale>,
     /// The pod's volumes on the host.
     pub volumes: VolumeState,
     /// Failures of making the sandbox since the last success.
@@ -47,6 +50,15 @@ pub struct Failure {
     pub last: Timestamp,
 }
 
+/// What is known of an image that stands in for what its registry may have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stale {
+    /// Why the registry could not be asked.
+    pub failure: Failure,
+    /// Whether it is being asked again.
+    pub asked: bool,
+}
+
 /// What is known of one image of the pod.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ImageState {
@@ -57,6 +69,8 @@ pub enum ImageState {
         /// Bytes so far, where the runtime tells.
         progress: PullProgress,
     },
+    /// Not there yet; archives are being imported, of which one may bring it.
+    Importing,
     /// In the runtime, under this id.
     Present {
         /// The image's id.

@@ -22,7 +22,7 @@ pub use amount::Amount;
 pub use desired::{BackOff, DesiredPod, Goal, PodRecord, References};
 pub use memory::{
     ContainerMemory, Failure, ImageState, InstanceMemory, PodMemory, PostStart, PullProgress,
-    VolumePaths, VolumeState,
+    Stale, VolumePaths, VolumeState,
 };
 pub use node::{NodeFacts, Taint, TaintEffect};
 pub use observed::{

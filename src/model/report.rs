@@ -58,6 +58,8 @@ pub struct NodeView {
     pub runtime: Option<Reason>,
     /// The runtime's name and version, for example `containerd://1.6.20`.
     pub runtime_version: String,
+    /// Image archives that could not be imported, and why.
+    pub archives: Vec<Reason>,
     /// Whether a synced snapshot has been planned since the start.
     pub ready: bool,
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 
-use super::{backoff, hooks, image, probes, volumes, wait_until};
+use super::{backoff, hooks, images, probes, volumes, wait_until};
 use crate::api::ContainerName;
 use crate::model::{
     Action, BackOff, ContainerState, DesiredPod, ObservedContainer, ObservedPod, ObservedSandbox,
@@ -263,7 +263,9 @@ impl Look<'_> {
         let Some(paths) = volumes(self.pod, self.memory, self.now, plan) else {
             return;
         };
-        let Some(image) = image(self.pod, container, self.memory, self.now, plan) else {
+        let mounted = images::volumes(self.pod, container, self.memory, self.now, plan);
+        let image = images::image(self.pod, container, self.memory, self.now, plan);
+        let (true, Some(image)) = (mounted, image) else {
             return;
         };
         let before = self.have.newest(container.name()).map(|c| c.attempt);

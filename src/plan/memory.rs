@@ -5,9 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::backoff::failed_again;
+use super::images::mounted;
 use crate::model::{
-    Action, ContainerId, Failure, ImageState, ObservedPod, Outcome, PodMemory, PostStart, Reason,
-    StopKind, VolumeState,
+    Action, ContainerId, DesiredPod, Failure, ImageState, ObservedPod, Outcome, PodMemory,
+    PostStart, Reason, Stale, StopKind, VolumeState,
 };
 
 /// Takes the outcome of an action into the memory.
@@ -33,12 +34,7 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
             Outcome::Created(_),
         ) => {
             memory.containers.remove(container.as_str());
-            // The next attempt asks again, as the pull policy wants it.
-            if let ImageState::Present { .. } = **image
-                && let Some(name) = image_of(pod, container.as_str())
-            {
-                memory.images.remove(name);
-            }
+            forget_images(memory, pod, container.as_str(), image, now);
         }
         (Action::StartContainer { container, .. }, Outcome::Done) => {
             memory.containers.remove(container.as_str());
@@ -48,6 +44,9 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
         }
         (Action::RunPostStart { id, .. }, Outcome::Failed(reason)) => {
             remember_hook(memory, id, PostStart::Failed(reason));
+        }
+        (Action::RecheckImage { image, .. }, outcome) => {
+            remember_recheck(memory, image, outcome, now);
         }
         (Action::RunSandbox { .. }, Outcome::Done) => memory.sandbox = None,
         (Action::StopSandbox { id }, Outcome::Done) => {
@@ -107,6 +106,63 @@ fn remember_hook(memory: &mut PodMemory, id: &ContainerId, how: PostStart) {
     memory.instances.entry(id.clone()).or_default().post_start = how;
 }
 
+/// A container was made: the next attempt asks for its images again, as the pull policy wants it.
+/// That the registry could not be asked this time is kept.
+fn forget_images(
+    memory: &mut PodMemory,
+    pod: &DesiredPod,
+    container: &str,
+    image: &ImageState,
+    now: Timestamp,
+) {
+    for (volume, _) in mounted(pod.spec(), container) {
+        memory.images.remove(volume);
+    }
+    let (Some(name), ImageState::Present { stale, .. }) = (image_of(pod, container), image) else {
+        return;
+    };
+    memory.images.remove(name);
+    match stale {
+        Some(reason) => {
+            let before = memory.stale.get(name).map(|stale| &stale.failure);
+            let failure = failed_again(before, reason.clone(), now);
+            let stale = Stale {
+                failure,
+                asked: false,
+            };
+            memory.stale.insert(name.to_owned(), stale);
+        }
+        None => drop(memory.stale.remove(name)),
+    }
+}
+
+/// What a registry said that was asked again; the image is for the next container.
+fn remember_recheck(memory: &mut PodMemory, image: &str, outcome: Outcome, now: Timestamp) {
+    let Some(stale) = memory.stale.get_mut(image) else {
+        return;
+    };
+    stale.asked = matches!(
+        outcome,
+        Outcome::Image(ImageState::Pulling { .. } | ImageState::Importing)
+    );
+    match outcome {
+        Outcome::Image(ImageState::Present { stale: None, .. }) => {
+            memory.stale.remove(image);
+        }
+        Outcome::Image(
+            ImageState::Present {
+                stale: Some(reason),
+                ..
+            }
+            | ImageState::Failed(Failure { reason, .. }),
+        )
+        | Outcome::Failed(reason) => {
+            stale.failure = failed_again(Some(&stale.failure), reason, now);
+        }
+        _ => {}
+    }
+}
+
 fn remember_image(memory: &mut PodMemory, image: &str, outcome: Outcome, now: Timestamp) {
     let state = match outcome {
         Outcome::Image(ImageState::Failed(Failure { reason, .. })) | Outcome::Failed(reason) => {
@@ -149,7 +205,7 @@ fn remember_failure(memory: &mut PodMemory, action: &Action, reason: Reason, now
     }
 }
 
-fn image_of<'a>(pod: &'a crate::model::DesiredPod, container: &str) -> Option<&'a str> {
+fn image_of<'a>(pod: &'a DesiredPod, container: &str) -> Option<&'a str> {
     let spec = pod.spec();
     let mut all = spec
         .init_containers

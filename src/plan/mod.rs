@@ -10,6 +10,7 @@ mod containers;
 mod end;
 mod gc;
 mod hooks;
+mod images;
 mod memory;
 mod probes;
 pub mod references;
@@ -23,8 +24,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::{
-    Action, BackOff, DesiredPod, Goal, ImageState, ObservedPod, ObservedSandbox, PodMemory,
-    PodPlan, Reason, SandboxState, VolumePaths, VolumeState,
+    Action, BackOff, DesiredPod, Goal, ObservedPod, ObservedSandbox, PodMemory, PodPlan, Reason,
+    SandboxState, VolumePaths, VolumeState,
 };
 
 pub use memory::{forget_failures, forget_removed, remember};
@@ -56,7 +57,8 @@ fn stage(pod: &Arc<DesiredPod>, memory: &PodMemory, now: Timestamp, plan: &mut P
     }
     let mut ready = volumes(pod, memory, now, plan).is_some();
     for container in containers::all(pod.spec()) {
-        ready &= image(pod, &container, memory, now, plan).is_some();
+        ready &= images::image(pod, &container, memory, now, plan).is_some();
+        ready &= images::volumes(pod, &container, memory, now, plan);
     }
     plan.staged = ready;
 }
@@ -75,6 +77,7 @@ fn run(
     } else if let (Some(have), Some(sandbox)) = (have, ready) {
         containers::plan_containers(pod, have, sandbox, memory, now, plan);
         gc::plan_gc(have, memory, now, plan);
+        images::recheck(pod, memory, now, plan);
     } else {
         new_sandbox(pod, have, memory, now, plan);
     }
@@ -163,51 +166,6 @@ fn volumes(
     plan.actions.push(Action::PrepareVolumes {
         pod: Arc::clone(pod),
     });
-    None
-}
-
-/// The container's image once it is there; plans to make sure of it otherwise.
-fn image(
-    pod: &Arc<DesiredPod>,
-    container: &containers::Container<'_>,
-    memory: &PodMemory,
-    now: Timestamp,
-    plan: &mut PodPlan,
-) -> Option<ImageState> {
-    let image = container.image();
-    let reason =
-        |word: &str, message: String| Reason::new(word, message).of_container(container.name());
-    match memory.images.get(image) {
-        Some(present @ ImageState::Present { .. }) => return Some(present.clone()),
-        Some(ImageState::Pulling { .. }) => {
-            plan.reasons.push(reason(
-                "ContainerCreating",
-                format!("pulling image {image}"),
-            ));
-            return None;
-        }
-        Some(ImageState::Failed(failure)) => {
-            let at = backoff::retry_at(failure, backoff::PULL);
-            let word = match failure.reason.word.as_str() {
-                "ErrImagePull" if now < at && failure.times > 1 => "ImagePullBackOff",
-                word => word,
-            };
-            plan.reasons
-                .push(reason(word, failure.reason.message.clone()).retried_at(at));
-            if wait_until(at, now, plan) {
-                return None;
-            }
-        }
-        None => {}
-    }
-    let action = Action::EnsureImage {
-        pod: Arc::clone(pod),
-        image: image.to_owned(),
-        policy: container.pull_policy().to_owned(),
-    };
-    if !plan.actions.contains(&action) {
-        plan.actions.push(action);
-    }
     None
 }
 

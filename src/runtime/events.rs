@@ -41,6 +41,8 @@ pub enum Hint {
     Container(String),
     /// An image whose pull ended or made progress, as pods name it.
     Image(String),
+    /// Images that could not be had: archives were imported.
+    Images,
     /// Everything: events may have been missed, or the runtime is back.
     All,
 }

@@ -29,6 +29,9 @@ impl Runtime {
             Action::EnsureImage { pod, image, policy } => {
                 return self.ensure_image(pod, image, policy).await;
             }
+            Action::RecheckImage { pod, image } => {
+                return self.ensure_image(pod, image, "Always").await;
+            }
             Action::RunSandbox { pod, attempt } => self.run_sandbox(pod, *attempt).await,
             Action::CreateContainer { .. } => self.create_container(action).await,
             Action::StartContainer { id, container } => self.start_container(id, container).await,

@@ -1,6 +1,9 @@
 //! Makes sure of images by their pull policy, as kubelet (pkg/kubelet/images/image_manager.go): `Always`
 //! asks the registry, `IfNotPresent` only for an image that is not there, `Never` does not.
 //!
+//! While archives are imported that were there when the agent started, an image that is not there may
+//! be in one of them: it is neither pulled nor given up before.
+//!
 //! Waits for no pull: pulls run in [`run_puller`]'s task, and asking again says how far they are.
 //! Repeats no failed pull by itself; back-off is the planner's.
 //!
@@ -9,7 +12,9 @@
 
 mod auth;
 mod cause;
+mod node;
 mod progress;
+mod provider;
 mod puller;
 mod pulls;
 mod reference;
@@ -24,9 +29,11 @@ use super::execute::sandbox_config;
 use crate::cri;
 use crate::model::{DesiredPod, Failure, ImageState, Outcome, Reason};
 
+pub use node::NodeCredentials;
 pub(super) use puller::PullSender;
 use puller::{Answer, PullWish, Pulled};
 pub use puller::{PullRequests, run_puller};
+pub(super) use reference::in_full;
 
 /// So many images are pulled at a time.
 const PARALLEL_PULLS: usize = 3;
@@ -53,6 +60,9 @@ impl Runtime {
                 Err(error) => return Ok(self.failed_image(error.reason())),
             };
             match (policy, present) {
+                (_, None) if *self.inner.preloading.borrow() => {
+                    return Ok(Outcome::Image(ImageState::Importing));
+                }
                 ("Never", None) => {
                     let problem =
                         format!("image {image:?} is not present and the pull policy is Never");
@@ -66,7 +76,7 @@ impl Runtime {
                 // The runtime takes hints for its snapshotter from it; a pod that cannot be
                 // translated says so when its sandbox is made.
                 sandbox: sandbox_config(pod, 0, &self.host()).ok().map(Arc::new),
-                auth: auth::credentials(pod, image),
+                auth: auth::Keyring::of_secrets(pod).credentials(image),
             };
             answer = self.inner.pulls.begin(uid, wish).await?;
         }

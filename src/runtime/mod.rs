@@ -17,6 +17,8 @@ mod image;
 mod links;
 pub mod log;
 mod observe;
+mod pins;
+mod preload;
 pub mod translate;
 
 use std::collections::BTreeSet;
@@ -30,7 +32,9 @@ use tokio::sync::watch;
 pub use client::RuntimeFacts;
 pub use error::{Error, Retry};
 pub use events::{Hint, watch_events};
-pub use image::{PullRequests, run_puller};
+pub use image::{NodeCredentials, PullRequests, run_puller};
+pub use pins::keep_pinned;
+pub use preload::run_preload;
 
 use crate::api::Uid;
 use crate::model::{Action, ContainerId, ObservedPod, Outcome};
@@ -77,6 +81,8 @@ pub struct Options {
     pub node: String,
     /// Where the links to logs are made, `/var/log/containers` by default.
     pub container_logs: PathBuf,
+    /// Whether [`run_preload`] is to be started, for whose first pass absent images then wait.
+    pub preload: bool,
     /// What pods are translated with.
     pub host: translate::Host,
     /// Says what time it is.
@@ -97,6 +103,8 @@ struct Inner {
     clock: fn() -> Timestamp,
     cache: cache::Cache,
     pulls: image::PullSender,
+    /// Whether archives that were there at the start are still being imported.
+    preloading: watch::Sender<bool>,
 }
 
 impl Runtime {
@@ -115,6 +123,7 @@ impl Runtime {
             clock: options.clock,
             cache: cache::Cache::default(),
             pulls,
+            preloading: watch::Sender::new(options.preload),
         };
         let inner = Arc::new(inner);
         Ok((Self { inner }, requests))

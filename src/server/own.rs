@@ -49,6 +49,9 @@ pub struct NodeReport {
     pub refused: Vec<Refused>,
     /// Files that were left unread.
     pub unread: Vec<Unread>,
+    /// Image archives that could not be imported, and why.
+    #[serde(default)]
+    pub archives: Vec<Reason>,
 }
 
 /// One DaemonSet.
@@ -172,6 +175,7 @@ pub(super) fn report(view: &NodeView, now: Timestamp) -> NodeReport {
             .collect(),
         refused: view.snapshot.refused.clone(),
         unread: view.snapshot.unread.clone(),
+        archives: view.archives.clone(),
     }
 }
 
@@ -242,6 +246,6 @@ fn pull((image, state): (&String, &ImageState)) -> Option<Pull> {
             done: progress.done,
             total: progress.total,
         }),
-        ImageState::Present { .. } | ImageState::Failed(_) => None,
+        ImageState::Importing | ImageState::Present { .. } | ImageState::Failed(_) => None,
     }
 }

@@ -19,10 +19,12 @@ mod harness;
 mod host_paths;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod image;
+mod images;
 mod lifecycle;
 mod logs;
 mod many;
 mod probes;
+mod registries;
 mod service;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod set;
@@ -42,5 +44,7 @@ fn main() -> ExitCode {
     logs::register(&mut suite);
     many::register(&mut suite);
     probes::register(&mut suite);
+    images::register(&mut suite);
+    registries::register(&mut suite);
     suite.run()
 }

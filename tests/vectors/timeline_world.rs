@@ -159,7 +159,9 @@ impl World {
     fn apply(&mut self, action: &Action) -> Outcome {
         match action {
             Action::PrepareVolumes { .. } => return Outcome::Volumes(Arc::default()),
-            Action::EnsureImage { .. } => return Outcome::Image(self.image()),
+            Action::EnsureImage { .. } | Action::RecheckImage { .. } => {
+                return Outcome::Image(self.image());
+            }
             Action::RunSandbox { pod, attempt } => self.run_sandbox(pod, *attempt),
             Action::CreateContainer { .. } => return self.create(action),
             Action::StartContainer { id, .. } => self.start(id),

@@ -1,11 +1,13 @@
 //! One pod's plan in the states that matter, as lists of actions.
 
-use super::{at, exited, have_container, observed, pod, ready_memory, running, sandbox};
+use std::sync::Arc;
+
+use super::{at, exited, have_container, observed, pod, present, ready_memory, running, sandbox};
 use crate::model::{
-    ContainerState, Failure, Goal, ImageState, ObservedPod, PodMemory, PodPlan, Reason,
-    SandboxState,
+    Action, ContainerId, ContainerState, DesiredPod, Failure, Goal, ImageState, ObservedPod,
+    Outcome, PodMemory, PodPlan, Reason, SandboxState,
 };
-use crate::plan::plan_pod;
+use crate::plan::{plan_pod, remember};
 
 fn actions(plan: &PodPlan) -> Vec<String> {
     plan.actions.iter().map(ToString::to_string).collect()
@@ -236,6 +238,80 @@ fn a_failed_pull_waits_and_says_so() {
     assert_eq!(plan.reasons[0].word, "ImagePullBackOff");
     let due = plan_pod(Some(&want), Some(&one(vec![])), &memory, at(20));
     assert_eq!(actions(&due), ["ensure image c:1 (IfNotPresent)"]);
+}
+
+/// The actions of a pod whose container runs, and the reasons it is given.
+fn look(memory: &PodMemory, now: i64) -> (Vec<String>, Vec<String>, Option<jiff::Timestamp>) {
+    let want = pod(Goal::Run, &[], &["c"]);
+    let have = one(vec![have_container("c", 0, running())]);
+    let plan = plan_pod(Some(&want), Some(&have), memory, at(now));
+    let words = plan.reasons.iter().map(|r| r.word.clone()).collect();
+    (actions(&plan), words, plan.wake_at)
+}
+
+#[test]
+fn an_image_the_registry_was_not_asked_for_is_told_and_asked_for_again() {
+    let want = pod(Goal::Run, &[], &["c"]);
+    let mut memory = ready_memory(&["c"]);
+    let stale = |why: Option<&str>| ImageState::Present {
+        image_ref: "sha256:1".into(),
+        uid: None,
+        username: String::new(),
+        at: at(0),
+        stale: why.map(|why| Reason::new("ErrImagePull", why)),
+    };
+    memory.images.insert("c:1".into(), stale(Some("refused")));
+    let plan = plan_pod(Some(&want), Some(&one(vec![])), &memory, at(0));
+    let made = Outcome::Created(ContainerId("c-0".into()));
+    remember(&mut memory, &plan.actions[0], made, at(0));
+    let none: [&str; 0] = [];
+    let told = (Vec::new(), vec!["ImageStale".to_owned()], Some(at(10)));
+    assert_eq!(look(&memory, 1), told);
+
+    let again = Action::RecheckImage {
+        pod: Arc::clone(&want),
+        image: "c:1".into(),
+    };
+    assert_eq!(look(&memory, 10).0, [again.to_string()]);
+    let pulling = ImageState::Pulling {
+        since: at(10),
+        progress: crate::model::PullProgress::default(),
+    };
+    remember(&mut memory, &again, Outcome::Image(pulling), at(10));
+    assert_eq!(look(&memory, 11).0, none);
+    // Still away: the next wait is twice as long.
+    remember(
+        &mut memory,
+        &again,
+        Outcome::Image(stale(Some("refused"))),
+        at(11),
+    );
+    assert_eq!(look(&memory, 12).2, Some(at(31)));
+    // It answers: nothing is left to say or do, and a next container asks for itself.
+    remember(&mut memory, &again, Outcome::Image(stale(None)), at(31));
+    assert_eq!(look(&memory, 31), (Vec::new(), Vec::new(), None));
+    assert!(memory.images.is_empty());
+}
+
+#[test]
+fn mounted_images_are_made_sure_of_before_the_container() {
+    let spec = serde_json::json!({
+        "containers": [{"name": "c", "image": "c:1",
+            "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+        "volumes": [{"name": "v", "image": {"reference": "data:2", "pullPolicy": "Always"}}],
+    });
+    let mut want = DesiredPod::of_test(spec, &[]);
+    let mut memory = ready_memory(&["c"]);
+    let run = Arc::new(want.clone());
+    let plan = plan_pod(Some(&run), Some(&one(vec![])), &memory, at(0));
+    assert_eq!(actions(&plan), ["ensure image data:2 (Always)"]);
+    want.goal = Goal::Stage;
+    let plan = plan_pod(Some(&Arc::new(want)), None, &memory, at(0));
+    assert_eq!(actions(&plan), ["ensure image data:2 (Always)"]);
+    assert!(!plan.staged);
+    memory.images.insert("data:2".into(), present());
+    let plan = plan_pod(Some(&run), Some(&one(vec![])), &memory, at(0));
+    assert_eq!(actions(&plan), ["create container c, attempt 0"]);
 }
 
 #[test]

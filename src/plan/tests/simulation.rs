@@ -123,7 +123,9 @@ impl World {
         let now = self.now;
         match action {
             Action::PrepareVolumes { .. } => return Outcome::Volumes(Arc::new(BTreeMap::new())),
-            Action::EnsureImage { .. } => return Outcome::Image(present()),
+            Action::EnsureImage { .. } | Action::RecheckImage { .. } => {
+                return Outcome::Image(present());
+            }
             Action::RunSandbox { attempt, .. } => {
                 self.made += 1;
                 let id = SandboxId(format!("s{}", self.made));

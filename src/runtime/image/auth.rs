@@ -1,4 +1,5 @@
-//! Which of a pod's pull secrets are for an image: pure, values in, credentials out.
+//! Which credentials are for an image: pure, values in, credentials out. [`Keyring`] holds those of
+//! a pod's pull secrets, of a docker config file, or of what a credential provider answered.
 //!
 //! As kubelet's credential keyring (pkg/credentialprovider): entries of `kubernetes.io/dockerconfigjson`
 //! and `kubernetes.io/dockercfg` secrets, the longest matching name first, a host matched label by
@@ -16,9 +17,10 @@ use crate::model::DesiredPod;
 /// The name that `docker login` keeps the default registry under.
 const DEFAULT_KEY: &str = "index.docker.io";
 
-#[derive(Debug, Default, Deserialize)]
+/// What one registry wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-struct Entry {
+pub(super) struct Entry {
     username: String,
     password: String,
     auth: String,
@@ -32,39 +34,73 @@ struct Config {
     auths: BTreeMap<String, Entry>,
 }
 
-/// The credentials to try for an image, in order; none means to ask without.
-pub(super) fn credentials(pod: &DesiredPod, image: &str) -> Vec<cri::AuthConfig> {
-    let mut entries: Vec<(String, Entry)> = Vec::new();
-    for reference in pod.spec().image_pull_secrets.iter().flatten() {
-        let secret = pod.references.secrets.get(&reference.name);
-        let Some(data) = secret.and_then(|s| s.data.as_ref()) else {
-            continue;
-        };
-        let read = match (data.get(".dockerconfigjson"), data.get(".dockercfg")) {
-            (Some(json), _) => serde_json::from_slice(&json.0).map(|config: Config| config.auths),
-            (None, Some(json)) => serde_json::from_slice(&json.0),
-            (None, None) => continue,
-        };
-        let named = read.unwrap_or_default().into_iter();
-        entries.extend(named.map(|(name, entry)| (key(&name), entry)));
+/// Credentials by the registries they are for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keyring(Vec<(String, Entry)>);
+
+impl Keyring {
+    /// Those of a pod's pull secrets.
+    pub fn of_secrets(pod: &DesiredPod) -> Self {
+        let mut keyring = Self::default();
+        for reference in pod.spec().image_pull_secrets.iter().flatten() {
+            let secret = pod.references.secrets.get(&reference.name);
+            let Some(data) = secret.and_then(|s| s.data.as_ref()) else {
+                continue;
+            };
+            let read = match (data.get(".dockerconfigjson"), data.get(".dockercfg")) {
+                (Some(json), _) => {
+                    serde_json::from_slice(&json.0).map(|config: Config| config.auths)
+                }
+                (None, Some(json)) => serde_json::from_slice(&json.0),
+                (None, None) => continue,
+            };
+            keyring.extend(read.unwrap_or_default());
+        }
+        keyring
     }
-    // Stable: of equal names the earlier secret's comes first.
-    entries.sort_by(|(a, _), (b, _)| b.cmp(a));
-    let repository = repository(image);
-    let by_name = |name: &str| name == DEFAULT_KEY && repository.starts_with(DEFAULT_REGISTRY);
-    let found = entries.iter().any(|(name, _)| matches(name, &repository));
-    entries
-        .into_iter()
-        .filter(|(name, _)| matches(name, &repository) || (!found && by_name(name)))
-        .map(|(_, entry)| cri::AuthConfig {
-            username: entry.username,
-            password: entry.password,
-            auth: entry.auth,
-            identity_token: entry.identitytoken,
-            registry_token: entry.registrytoken,
-            ..Default::default()
-        })
-        .collect()
+
+    /// Those of a docker `config.json`.
+    pub fn of_docker_config(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let config: Config = serde_json::from_slice(json)?;
+        let mut keyring = Self::default();
+        keyring.extend(config.auths);
+        Ok(keyring)
+    }
+
+    /// Those of a map from registries to entries.
+    pub fn of_entries(entries: BTreeMap<String, Entry>) -> Self {
+        let mut keyring = Self::default();
+        keyring.extend(entries);
+        keyring
+    }
+
+    fn extend(&mut self, named: BTreeMap<String, Entry>) {
+        let named = named.into_iter();
+        self.0
+            .extend(named.map(|(name, entry)| (key(&name), entry)));
+    }
+
+    /// The credentials to try for an image, in order; none means to ask without.
+    pub fn credentials(self, image: &str) -> Vec<cri::AuthConfig> {
+        let mut entries = self.0;
+        // Stable: of equal names the earlier secret's comes first.
+        entries.sort_by(|(a, _), (b, _)| b.cmp(a));
+        let repository = repository(image);
+        let by_name = |name: &str| name == DEFAULT_KEY && repository.starts_with(DEFAULT_REGISTRY);
+        let found = entries.iter().any(|(name, _)| matches(name, &repository));
+        entries
+            .into_iter()
+            .filter(|(name, _)| matches(name, &repository) || (!found && by_name(name)))
+            .map(|(_, entry)| cri::AuthConfig {
+                username: entry.username,
+                password: entry.password,
+                auth: entry.auth,
+                identity_token: entry.identitytoken,
+                registry_token: entry.registrytoken,
+                ..Default::default()
+            })
+            .collect()
+    }
 }
 
 /// A registry as configurations name it, without scheme and API version.
@@ -85,7 +121,8 @@ fn key(name: &str) -> String {
     key.trim_end_matches('/').to_owned()
 }
 
-fn matches(key: &str, repository: &str) -> bool {
+/// Whether a registry or repository, perhaps with `*`, is that of a repository.
+pub(super) fn matches(key: &str, repository: &str) -> bool {
     let (host, path) = key.split_once('/').unwrap_or((key, ""));
     let (image_host, image_path) = repository.split_once('/').unwrap_or((repository, ""));
     let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
@@ -183,7 +220,7 @@ mod tests {
             ),
         ]);
         let users = |image: &str| -> Vec<String> {
-            let found = credentials(&pod, image).into_iter();
+            let found = Keyring::of_secrets(&pod).credentials(image).into_iter();
             found.map(|a| a.username + &a.auth).collect()
         };
         assert_eq!(users("r.io/team/a:b"), ["u", "b2xk"]);

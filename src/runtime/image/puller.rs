@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::cause;
+use super::node::{self, NodeCredentials};
 use super::progress::Ingests;
 use super::pulls::Pulls;
 use crate::api::Uid;
@@ -119,8 +120,10 @@ pub async fn run_puller(
     runtime: &Runtime,
     requests: PullRequests,
     hints: broadcast::Sender<Hint>,
+    credentials: NodeCredentials,
     cancel: CancellationToken,
 ) {
+    let credentials = node::Lookup::new(credentials, runtime.inner.clock);
     let mut requests = requests.0;
     let mut pulls = Pulls::default();
     let mut running = FuturesUnordered::new();
@@ -131,7 +134,7 @@ pub async fn run_puller(
         }
         for wish in pulls.due() {
             let stop = pulls.started(&wish.image);
-            running.push(pull(&runtime.inner.client, wish, stop));
+            running.push(pull(&runtime.inner.client, &credentials, wish, stop));
         }
         let images = pulls.running();
         tokio::select! {
@@ -158,12 +161,15 @@ pub async fn run_puller(
 /// One pull with its credentials in turn; the image and its end, no end where it was stopped.
 async fn pull(
     client: &Client,
+    credentials: &node::Lookup,
     wish: PullWish,
     stop: CancellationToken,
 ) -> (String, Option<Pulled>) {
     let image = wish.image.clone();
     let pull = async {
-        let mut auths: VecDeque<_> = wish.auth.into_iter().map(Some).collect();
+        let found = credentials.of_image(&wish.image).await;
+        let auths = wish.auth.into_iter().chain(found.auths);
+        let mut auths: VecDeque<_> = auths.map(Some).collect();
         if auths.is_empty() {
             auths.push_back(None);
         }
@@ -176,16 +182,24 @@ async fn pull(
                 break;
             }
         }
-        ended
+        (ended, found.problems)
     };
     tokio::select! {
         () = stop.cancelled() => (image, None),
         ended = pull => (image, Some(match ended {
-            Ok(_) => Pulled::Done,
-            Err(error) => Pulled::Failed {
-                reason: error.reason(),
+            (Ok(_), _) => Pulled::Done,
+            (Err(error), problems) => Pulled::Failed {
+                reason: with_problems(error.reason(), &problems),
                 unreachable: error.status().is_some_and(cause::is_unreachable),
             },
         })),
     }
+}
+
+/// A pull's failure, with what kept credentials from it: that may be why.
+fn with_problems(mut reason: Reason, problems: &[String]) -> Reason {
+    for problem in problems {
+        reason.message = format!("{}; {problem}", reason.message);
+    }
+    reason
 }

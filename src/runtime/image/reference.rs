@@ -60,6 +60,21 @@ pub(super) fn repository(image: &str) -> String {
     }
 }
 
+/// A name as containerd keeps images by: with registry, and with its digest or else its tag. An
+/// error says what is wrong with it.
+pub(in crate::runtime) fn in_full(image: &str) -> Result<String, String> {
+    check(image)?;
+    let repository = repository(image);
+    if let Some((_, digest)) = image.split_once('@') {
+        return Ok(format!("{repository}@{digest}"));
+    }
+    let last = image.rfind('/').map_or(0, |slash| slash + 1);
+    let tag = image[last..]
+        .split_once(':')
+        .map_or("latest", |(_, tag)| tag);
+    Ok(format!("{repository}:{tag}"))
+}
+
 /// The first part is a registry when it cannot be part of a path.
 fn is_domain(first: &str) -> bool {
     first == "localhost"

@@ -183,6 +183,7 @@ pub(crate) fn view(sets: Vec<(Arc<DaemonSet>, SetReport)>, pods: Vec<PodReport>)
         .map(|(set, report)| (set.key().clone(), Arc::new(report)))
         .collect();
     NodeView {
+        archives: Vec::new(),
         version: 7,
         node: Arc::new(node()),
         snapshot: Arc::new(snapshot),
