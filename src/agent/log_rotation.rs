@@ -111,12 +111,14 @@ pub async fn rotate_logs(inputs: Inputs, cancel: CancellationToken) {
     };
     let mut next = Instant::now();
     loop {
+        let tidying = rotation.tidy_due().unwrap_or(next);
         tokio::select! {
             () = cancel.cancelled() => break,
             Some((id, done)) = rotation.jobs.next() => rotation.take(&id, done),
             () = tokio::time::sleep_until(next) => {
                 next = Instant::now() + rotation.look().await;
             }
+            () = tokio::time::sleep_until(tidying), if tidying < next => rotation.tidy_next(),
             Ok(()) = rotation.inputs.loaded.changed() => {
                 next = Instant::now();
                 // Fewer files may be wanted now.
@@ -154,7 +156,7 @@ impl Rotation {
         for (id, has_file) in due {
             self.rotate(id, has_file, keep);
         }
-        self.tidy_next(keep, now);
+        self.tidy_next();
         let growths = self.logs.values().filter_map(|log| log.growth);
         pace::next_look(growths, max_size)
     }
@@ -203,8 +205,16 @@ impl Rotation {
         self.jobs.push(job.boxed());
     }
 
+    /// When the next log is to be tidied, if one is.
+    fn tidy_due(&self) -> Option<Instant> {
+        let waiting = self.logs.values().filter(|log| !log.is_busy);
+        let first = waiting.filter_map(|log| log.tidy_at).min()?;
+        Some(self.tidy_held.map_or(first, |held| first.max(held)))
+    }
+
     /// Begins to tidy the log that has waited longest, if there is one and none is being tidied.
-    fn tidy_next(&mut self, keep: usize, now: Instant) {
+    fn tidy_next(&mut self) {
+        let ((_, keep), now) = (self.limits(), Instant::now());
         if self.tidy_held.is_some_and(|held| now < held) {
             return;
         }

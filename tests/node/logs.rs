@@ -107,7 +107,7 @@ fn counted(agent: &Agent, name: &str) -> u64 {
 
 fn nothing_is_lost_or_doubled(containerd: &Arc<Containerd>) {
     const LINES: u32 = 6000;
-    let agent = agent(containerd, "logs-whole", "16Ki", 200);
+    let agent = agent(containerd, "logs-whole", "24Ki", 200);
     let script = format!("sleep 1; {}{REST}", count(LINES, 100));
     let set = Set {
         script: &script,
@@ -144,13 +144,13 @@ fn nothing_is_lost_or_doubled(containerd: &Arc<Containerd>) {
     }
     let directory = directory(&agent, "whole");
     let rotated = files(&directory).len() - 1;
-    assert!(rotated >= 10, "{:?}", files(&directory));
+    assert!(rotated >= 5, "{:?}", files(&directory));
 
-    agent.wait_for(SOON * 2, "all but the newest are compressed", || {
+    agent.wait_for(SOON * 4, "all but the newest are compressed", || {
         let files = files(&directory);
         let gzip = files.iter().filter(|(name, _)| name.ends_with(".gz"));
-        // The log itself and the newest that was rotated.
-        if files.len() > rotated && gzip.count() + 2 == files.len() {
+        // The log itself and the newest rotated file are not.
+        if gzip.count() + 2 == files.len() {
             Ok(())
         } else {
             Err(format!("{files:?}"))

@@ -24,9 +24,12 @@ impl Growth {
         let per_second = match before {
             // Perhaps all of it was written just now.
             None => size as f64 / SELDOM.as_secs_f64(),
-            Some(before) if size >= before.size => speed(size - before.size),
-            // It was rotated meanwhile, at an unknown moment.
-            Some(before) => speed(size).max(before.per_second / 2.0),
+            // A log that is smaller was rotated meanwhile, at an unknown moment; one that grew slower
+            // may have had a pause only.
+            Some(before) => {
+                let grown = size.checked_sub(before.size).unwrap_or(size);
+                speed(grown).max(before.per_second / 2.0)
+            }
         };
         Self { size, per_second }
     }
