@@ -210,6 +210,14 @@ fn max_files_are_kept(containerd: &Arc<Containerd>) {
             }
         });
         let directory = directory(&agent, "kept");
+        agent.wait_for(SOON, "the new limit is in force", || {
+            let files = files(&directory);
+            if files.len() <= max_files {
+                Ok(())
+            } else {
+                Err(format!("{files:?}"))
+            }
+        });
         for _ in 0..50 {
             let files = files(&directory);
             // Between rename and reopening there is one without the log itself.

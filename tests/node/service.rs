@@ -121,7 +121,15 @@ fn logs_as_kubectl(containerd: &Arc<Containerd>) {
         .yaml(),
     );
     agent.wait_running("talks", 1);
-    let followed = agent.setlet(&["logs", "-f", "ds/talks", "-c", "main"]);
+    // containerd knows that it runs a moment before the agent does.
+    let followed = agent.wait_for(SOON, "its log is followed to the end", || {
+        let answer = agent.try_setlet(&["logs", "-f", "ds/talks", "-c", "main"]);
+        if answer.code == Some(0) {
+            Ok(answer.stdout)
+        } else {
+            Err(answer.stderr)
+        }
+    });
     assert!(followed.ends_with("line 5\nlast\n"), "{followed}");
     agent.wait_for(SOON, "the one before the restart", || {
         let previous = agent.try_setlet(&["logs", "-p", "ds/talks", "--tail", "2"]);
