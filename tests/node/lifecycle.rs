@@ -56,8 +56,14 @@ fn starts_and_removes(containerd: &Arc<Containerd>) {
         running[0].pod(),
         running[0].id
     ));
-    let log = std::fs::read_to_string(&link).expect("the link to the log leads to it");
-    assert!(log.contains(" stdout F up\n"), "{log}");
+    agent.wait_for(SOON, "the link leads to the log", || {
+        let log = std::fs::read_to_string(&link).map_err(|error| error.to_string())?;
+        if log.contains(" stdout F up\n") {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    });
 
     agent.remove("a.yaml");
     agent.wait_empty();
