@@ -209,7 +209,8 @@ fn liveness_restarts(containerd: &Arc<Containerd>) {
         "two failures and 2 s: {took:?}"
     );
     let status = status(&agent, "alive").expect("the status");
-    assert_eq!(status["restartCount"], 1, "{status}");
+    // A busy machine may be slow enough for the next round to have come.
+    assert!(status["restartCount"].as_u64() >= Some(1), "{status}");
     assert_eq!(
         status["lastState"]["terminated"]["exitCode"], 137,
         "{status}"
@@ -319,7 +320,7 @@ fn post_start(containerd: &Arc<Containerd>) {
 fn post_start_once(containerd: &Arc<Containerd>) {
     let mut agent = Agent::started(containerd, "poststart-once");
     let (volume, mount) = mounted(&agent);
-    let hook = "lifecycle: {postStart: {exec: {command: [sh, -c, 'echo begun >>/shared/hooks; sleep 2; echo done >>/shared/hooks']}}}";
+    let hook = "lifecycle: {postStart: {exec: {command: [sh, -c, 'echo begun >>/shared/hooks; sleep 6; echo done >>/shared/hooks']}}}";
     agent.put(
         "a.yaml",
         &Set {
@@ -338,8 +339,8 @@ fn post_start_once(containerd: &Arc<Containerd>) {
         }
     });
     // Killed in the hook: it is run again, in the same container.
-    let before = agent.running_of("once");
     agent.kill9();
+    let before = agent.running_of("once");
     agent.start();
     wait_status(&agent, "once", true, true);
     assert_eq!(agent.running_of("once"), before);
