@@ -171,6 +171,7 @@ fn desired(name: &str, manifest: &str) -> DesiredPod {
     let pod = pod_from_template(&set, NODE, &key.name, &key.uid).expect("a pod");
     DesiredPod {
         record: Arc::new(PodRecord {
+            renewals: std::collections::BTreeMap::default(),
             key,
             set: set.key().clone(),
             revision: set.revision().clone(),

@@ -4,7 +4,11 @@
 //! What it decides is on disk before any worker hears of it. It touches neither runtime nor network
 //! itself, and ends nothing on the word of a snapshot that is not synced.
 
+mod apply;
+mod commands;
 mod decide;
+mod history;
+mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,12 +24,17 @@ use super::pods;
 use super::reporter::{Planned, Reporter};
 use crate::api::{ObjectKey, Uid};
 use crate::model::{
-    BackOff, DesiredPod, NodeFacts, ObservedPod, PodRecord, PodReport, Reason, SetReport, Snapshot,
+    DesiredPod, NodeFacts, ObservedPod, PodRecord, PodReport, Reason, SetDefaults, SetRecord,
+    SetReport, Snapshot,
 };
+use crate::server;
 use crate::store::Store;
+use history::SetState;
 
 /// How long to wait before a decision that could not be written down is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(5);
+/// The longest sleep until a set's own time.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// What the runtime has of the agent's pods, by uid; `None` until it was listed once.
 pub type Inventory = Option<Arc<BTreeMap<Uid, ObservedPod>>>;
@@ -36,12 +45,14 @@ pub struct Inputs {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// The node.
     pub node: watch::Receiver<Arc<NodeFacts>>,
-    /// The node's crash-loop back-off, from the configuration.
-    pub back_off: watch::Receiver<BackOff>,
+    /// What the configuration gives every set that says nothing else.
+    pub defaults: watch::Receiver<SetDefaults>,
     /// What the runtime has, and why it cannot be asked.
     pub inventory: watch::Receiver<(Inventory, Option<Reason>)>,
     /// The workers' reports.
     pub reports: mpsc::Receiver<PodReport>,
+    /// What people ask for.
+    pub commands: mpsc::Receiver<server::Request>,
     /// Ends the coordinator.
     pub cancel: CancellationToken,
 }
@@ -58,15 +69,31 @@ pub struct Coordinator {
     ledger: Ledger,
     snapshot: Arc<Snapshot>,
     node: Arc<NodeFacts>,
-    back_off: BackOff,
+    defaults: SetDefaults,
     inventory: Inventory,
+    /// By set: its history.
+    sets: BTreeMap<ObjectKey, SetState>,
     reports: BTreeMap<ObjectKey, Arc<SetReport>>,
     /// Pods that ended and that an older list of the runtime may still name.
     gone: BTreeSet<Uid>,
     /// Sets to decide again.
     dirty: BTreeSet<ObjectKey>,
+    /// Sets to decide again at a time.
+    wakes: BTreeMap<ObjectKey, Timestamp>,
     /// A decision could not be written down.
     store_failed: bool,
+    /// Sets whose record could not be written down.
+    unwritten: BTreeSet<ObjectKey>,
+    /// When this life of the agent began.
+    started_at: Timestamp,
+}
+
+/// What an earlier life of the agent left on disk.
+pub struct Kept {
+    /// The pods.
+    pub pods: Vec<PodRecord>,
+    /// The sets.
+    pub sets: Vec<SetRecord>,
 }
 
 impl Coordinator {
@@ -74,15 +101,17 @@ impl Coordinator {
     #[must_use]
     pub fn new(
         store: Arc<Store>,
-        records: Vec<PodRecord>,
+        kept: Kept,
         start_worker: StartWorker,
         reporter: Reporter,
         clock: fn() -> Timestamp,
     ) -> Self {
         let mut ledger = Ledger::default();
-        for record in records {
+        for record in kept.pods {
             ledger.add(Slot::new(Arc::new(record), false));
         }
+        let sets = kept.sets.into_iter();
+        let sets = sets.map(|record| (record.set.clone(), SetState::new(record)));
         Self {
             store,
             start_worker,
@@ -91,12 +120,16 @@ impl Coordinator {
             ledger,
             snapshot: Arc::default(),
             node: Arc::default(),
-            back_off: BackOff::default(),
+            defaults: SetDefaults::default(),
             inventory: None,
+            sets: sets.collect(),
             reports: BTreeMap::new(),
             gone: BTreeSet::new(),
             dirty: BTreeSet::new(),
+            wakes: BTreeMap::new(),
             store_failed: false,
+            unwritten: BTreeSet::new(),
+            started_at: clock(),
         }
     }
 
@@ -112,7 +145,7 @@ impl Coordinator {
                 () = inputs.cancel.cancelled() => return,
                 Ok(()) = inputs.snapshot.changed() => self.take_facts(&mut inputs),
                 Ok(()) = inputs.node.changed() => self.take_facts(&mut inputs),
-                Ok(()) = inputs.back_off.changed() => self.take_facts(&mut inputs),
+                Ok(()) = inputs.defaults.changed() => self.take_facts(&mut inputs),
                 Ok(()) = inputs.inventory.changed() => self.take_inventory(&mut inputs),
                 Some(report) = inputs.reports.recv() => {
                     self.take_report(report);
@@ -120,15 +153,23 @@ impl Coordinator {
                         self.take_report(report);
                     }
                 }
-                () = tick => {}
+                Some(request) = inputs.commands.recv() => self.answer(request),
+                () = tick => self.take_time(),
             }
         }
     }
 
-    /// The next pass that nothing asks for: to beat, or to try again what could not be written.
+    /// The next pass that nothing asks for: to beat, to try again what could not be written, or
+    /// because a set is to be looked at then.
     fn tick(&self, beat_every: Option<Duration>) -> impl Future<Output = ()> + use<> {
         let retry = self.store_failed.then_some(STORE_RETRY);
-        let period = retry.into_iter().chain(beat_every).min();
+        let now = (self.clock)();
+        let wake = self.wakes.values().min().map(|at| {
+            let until = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+            // A clock that is set meanwhile delays no wake by more than this.
+            until.min(LONGEST_SLEEP)
+        });
+        let period = retry.into_iter().chain(beat_every).chain(wake).min();
         async move {
             match period {
                 Some(period) => tokio::time::sleep(period).await,
@@ -137,14 +178,29 @@ impl Coordinator {
         }
     }
 
+    /// Takes in that it is later: sets whose time has come, and those that could not be written.
+    fn take_time(&mut self) {
+        let now = (self.clock)();
+        let due = self.wakes.iter().filter(|(_, at)| **at <= now);
+        self.dirty.extend(due.map(|(key, _)| key.clone()));
+        self.dirty.append(&mut self.unwritten);
+    }
+
+    /// A set is to be decided again then, or earlier.
+    fn wake(&mut self, key: &ObjectKey, at: Timestamp) {
+        let wake = self.wakes.entry(key.clone()).or_insert(at);
+        *wake = at.min(*wake);
+    }
+
     /// Takes newer facts; every set is decided again.
     fn take_facts(&mut self, inputs: &mut Inputs) {
         self.snapshot = Arc::clone(&inputs.snapshot.borrow_and_update());
         self.node = Arc::clone(&inputs.node.borrow_and_update());
-        self.back_off = *inputs.back_off.borrow_and_update();
+        self.defaults = *inputs.defaults.borrow_and_update();
         self.take_inventory(inputs);
         self.dirty.extend(self.snapshot.sets.keys().cloned());
         self.dirty.extend(self.ledger.sets().cloned());
+        self.dirty.extend(self.sets.keys().cloned());
         self.reports
             .retain(|key, _| self.snapshot.sets.contains_key(key));
     }

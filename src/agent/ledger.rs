@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::api::{ObjectKey, Uid};
-use crate::model::{DesiredPod, PodRecord, PodReport};
+use crate::model::{DesiredPod, Goal, PodRecord, PodReport, References};
 use crate::plan::references::{ReferredNames, referred_names};
 use crate::plan::rollout::PodFact;
 
@@ -44,7 +44,32 @@ impl Slot {
         }
     }
 
-    fn fact(&self) -> PodFact {
+    /// The same pod with another record, written already.
+    pub fn renew(&mut self, record: Arc<PodRecord>) {
+        self.refers_to = record
+            .pod
+            .spec
+            .as_ref()
+            .map(referred_names)
+            .unwrap_or_default();
+        self.record = record;
+    }
+
+    /// The objects its worker was last given.
+    #[must_use]
+    pub fn references(&self) -> Option<Arc<References>> {
+        let mailbox = self.mailbox.as_ref()?;
+        Some(Arc::clone(&mailbox.borrow().references))
+    }
+
+    /// The goal its worker was last given.
+    fn goal(&self) -> Option<Goal> {
+        self.mailbox.as_ref().map(|mailbox| mailbox.borrow().goal)
+    }
+
+    /// What rollout needs to know; whether it is available or renewable is not seen from here.
+    #[must_use]
+    pub fn fact(&self) -> PodFact {
         let has_sandbox = |report: &PodReport| {
             report
                 .have
@@ -59,7 +84,11 @@ impl Slot {
                 .report
                 .as_ref()
                 .is_some_and(|report| report.plan.staged),
-            started: self.seen || self.report.as_ref().is_some_and(has_sandbox),
+            started: self.seen
+                || self.goal() == Some(Goal::Run)
+                || self.report.as_ref().is_some_and(has_sandbox),
+            available: false,
+            renewable: false,
         }
     }
 }
@@ -116,14 +145,16 @@ impl Ledger {
         self.by_set.get(set).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// What rollout needs to know of a set's pods, oldest first.
-    #[must_use]
-    pub fn facts(&self, set: &ObjectKey) -> Vec<PodFact> {
+    /// Every pod.
+    pub fn pods(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.values()
+    }
+
+    /// The pods of a set with their slots, oldest first.
+    pub fn slots_of(&self, set: &ObjectKey) -> impl Iterator<Item = &Slot> {
         self.of_set(set)
             .iter()
             .filter_map(|uid| self.slots.get(uid))
-            .map(Slot::fact)
-            .collect()
     }
 
     /// The sets that have pods.

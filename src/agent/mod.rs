@@ -38,12 +38,12 @@ pub use error::Error;
 
 use crate::config::{self, Config, Loaded};
 use crate::metrics::Metrics;
-use crate::model::{BackOff, DesiredPod, NodeFacts, PodReport, Snapshot};
+use crate::model::{DesiredPod, NodeFacts, PodReport, SetDefaults, Snapshot};
 use crate::runtime::{self, Hint, Runtime, run_preload, run_puller, watch_events};
 use crate::server;
 use crate::source::{self, SourceMetrics, watch_directory};
 use crate::store::Store;
-use coordinator::{Coordinator, Inputs};
+use coordinator::{Coordinator, Inputs, Kept};
 use hands::Hands;
 use notify::Notify;
 use reporter::Reporter;
@@ -57,6 +57,8 @@ const DRAIN: Duration = Duration::from_millis(700);
 const HINTS: usize = 256;
 /// Reports that may wait for the coordinator.
 const REPORTS: usize = 256;
+/// Commands that may wait for the coordinator.
+const REQUESTS: usize = 16;
 
 /// Runs the agent until it is told to stop. `path` is the configuration file that was named, if
 /// any; it is read again on SIGHUP and when it changes.
@@ -105,8 +107,9 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     start_images(&mut tasks, &channels, &config, &runtime);
     start_log_rotation(&mut tasks, &channels, &config, &runtime, &metrics);
     start_source(&mut tasks, &channels, &config, &store, &metrics);
-    start_coordinator(&mut tasks, &channels, &config, &runtime, store)?;
-    start_server(&mut tasks, &channels, &config, socket, &metrics);
+    let (requests, commands) = mpsc::channel(REQUESTS);
+    start_coordinator(&mut tasks, &channels, &config, &runtime, store, commands)?;
+    start_server(&mut tasks, &channels, &config, socket, &metrics, requests);
     serve_until_told(&mut tasks, &channels, path).await?;
     Notify::stopping();
     info!("the agent stops; its pods run on");
@@ -242,9 +245,11 @@ fn start_coordinator(
     config: &Config,
     runtime: &Runtime,
     store: Arc<Store>,
+    commands: mpsc::Receiver<server::Request>,
 ) -> Result<(), Error> {
-    let (records, corrupt) = store.pods()?;
-    for found in corrupt {
+    let (pods, corrupt_pods) = store.pods()?;
+    let (sets, corrupt_sets) = store.sets()?;
+    for found in corrupt_pods.iter().chain(&corrupt_sets) {
         warn!("{found}");
     }
     let (reports, reports_of_workers) = mpsc::channel(REPORTS);
@@ -258,13 +263,15 @@ fn start_coordinator(
     let inputs = Inputs {
         snapshot: channels.snapshot.subscribe(),
         node: channels.node.subscribe(),
-        back_off: follow_back_off(tasks, channels, config),
+        defaults: follow_defaults(tasks, channels, config),
         inventory: inventory.subscribe(),
         reports: reports_of_workers,
+        commands,
         cancel: channels.cancel.clone(),
     };
     let reporter = channels.reporter.clone();
-    let coordinator = Coordinator::new(store, records, start_worker, reporter, Timestamp::now);
+    let kept = Kept { pods, sets };
+    let coordinator = Coordinator::new(store, kept, start_worker, reporter, Timestamp::now);
     tasks.start(
         "coordinator",
         coordinator.run(inputs, notify::beat_every(), notify::beat),
@@ -299,19 +306,19 @@ fn worker_starter(
     })
 }
 
-/// The configuration's crash-loop back-off, as it changes.
-fn follow_back_off(
+/// What the configuration gives every set, as it changes.
+fn follow_defaults(
     tasks: &mut Tasks,
     channels: &Channels,
     config: &Config,
-) -> watch::Receiver<BackOff> {
-    let back_off = watch::Sender::new(settings::back_off(config));
-    let newest = back_off.subscribe();
+) -> watch::Receiver<SetDefaults> {
+    let defaults = watch::Sender::new(settings::set_defaults(config));
+    let newest = defaults.subscribe();
     let mut loaded = channels.loaded.subscribe();
-    tasks.start("back-off", async move {
+    tasks.start("set defaults", async move {
         while loaded.changed().await.is_ok() {
-            let value = settings::back_off(&loaded.borrow_and_update().config);
-            back_off.send_if_modified(|old| std::mem::replace(old, value) != value);
+            let value = settings::set_defaults(&loaded.borrow_and_update().config);
+            defaults.send_if_modified(|old| std::mem::replace(old, value) != value);
         }
     });
     newest
@@ -323,6 +330,7 @@ fn start_server(
     config: &Config,
     socket: tokio::net::UnixListener,
     metrics: &Metrics,
+    requests: mpsc::Sender<server::Request>,
 ) {
     let gauges = gauges::Gauges::new(metrics);
     let (view, cancel) = (channels.reporter.subscribe(), channels.cancel.clone());
@@ -334,6 +342,7 @@ fn start_server(
             pod_logs: config.paths.pod_logs.clone(),
         }),
         metrics: Arc::new(move || metrics.expose()),
+        requests,
         clock: Timestamp::now,
         cancel: channels.cancel.clone(),
     };

@@ -1,5 +1,6 @@
 //! Records of pods: how a new one is named and made, and how one found in the runtime is taken over.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -46,6 +47,7 @@ pub fn adopted_record(
 #[must_use]
 pub fn orphan_record(found: &ObservedPod, now: Timestamp) -> PodRecord {
     PodRecord {
+        renewals: BTreeMap::new(),
         key: found.key.clone(),
         set: found.set.clone(),
         revision: found.revision.clone(),
@@ -81,6 +83,7 @@ fn record_of(
         )
     })?;
     Ok(PodRecord {
+        renewals: BTreeMap::new(),
         key,
         set: ObjectKey::clone(set.key()),
         revision: set.revision().clone(),

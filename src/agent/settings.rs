@@ -12,7 +12,7 @@ use super::error::Error;
 use super::hands::Places;
 use super::host;
 use crate::config::Config;
-use crate::model::{BackOff, NodeFacts, Taint, TaintEffect};
+use crate::model::{BackOff, NodeFacts, RolloutDefaults, SetDefaults, Taint, TaintEffect};
 use crate::runtime::{self, translate};
 use crate::source::{self, Writers};
 use crate::{config, node};
@@ -57,7 +57,6 @@ pub fn name_unfollowed(config: &Config) {
     let defaults = Config::defaults();
     let unfollowed = [
         ("kubernetes", config.kubernetes != defaults.kubernetes),
-        ("rollback", config.rollback != defaults.rollback),
         ("imageGC", config.image_gc != defaults.image_gc),
         (
             "evictionHard",
@@ -152,15 +151,22 @@ pub fn source(config: &Config) -> source::Settings {
     }
 }
 
-/// The node's crash-loop back-off.
-pub fn back_off(config: &Config) -> BackOff {
+/// What sets get that say nothing else.
+pub fn set_defaults(config: &Config) -> SetDefaults {
     let waits = &config.crash_loop_back_off;
     let (initial, max, reset): (Duration, Duration, Duration) =
         (waits.initial.0, waits.max.0, waits.reset.0);
-    BackOff {
-        initial,
-        max,
-        reset,
+    SetDefaults {
+        back_off: BackOff {
+            initial,
+            max,
+            reset,
+        },
+        rollout: RolloutDefaults {
+            rollback: config.rollback.enabled,
+            deadline: config.rollback.progress_deadline.0,
+            max_restarts: config.rollback.max_restarts,
+        },
     }
 }
 

@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::names::{ObjectKey, Revision};
 use super::{FieldError, revisions, unsupported};
@@ -36,6 +37,43 @@ impl DaemonSet {
             revision,
             object,
         })
+    }
+
+    /// The same set with another template of its own, such as an earlier one.
+    #[must_use]
+    pub fn with_template(&self, template: PodTemplateSpec) -> Self {
+        let mut object = self.object.clone();
+        let spec = object.spec.get_or_insert_default();
+        spec.template = template;
+        spec.template.spec.get_or_insert_default();
+        Self {
+            key: self.key.clone(),
+            revision: revisions::hash(&spec.template),
+            object,
+        }
+    }
+
+    /// The same set with one more annotation on its template, which makes it another revision.
+    #[must_use]
+    pub fn with_template_annotation(&self, name: &str, value: &str) -> Self {
+        let mut template = self.template().clone();
+        let metadata = template.metadata.get_or_insert_default();
+        let annotations = metadata.annotations.get_or_insert_default();
+        annotations.insert(name.to_owned(), value.to_owned());
+        self.with_template(template)
+    }
+
+    /// A hash of all that the manifest says, hexadecimal: another one for every other content.
+    #[must_use]
+    pub fn content_hash(&self) -> String {
+        let (meta, spec) = (self.metadata(), self.spec());
+        let content = serde_json::json!([meta.labels, meta.annotations, spec]);
+        let digest = Sha256::digest(content.to_string());
+        digest
+            .iter()
+            .take(10)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Namespace and name.

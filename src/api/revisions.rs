@@ -70,6 +70,15 @@ pub fn patch_bytes(template: &PodTemplateSpec) -> Vec<u8> {
     patch(template).to_string().into_bytes()
 }
 
+/// The template that a revision records; nothing where its data is not such a patch.
+#[must_use]
+pub fn template_of(revision: &ControllerRevision) -> Option<PodTemplateSpec> {
+    let RawExtension(data) = revision.data.as_ref()?;
+    let mut template = data.pointer("/spec/template")?.clone();
+    template.as_object_mut()?.remove("$patch");
+    serde_json::from_value(template).ok()
+}
+
 /// The object that records the set's present template under this number.
 ///
 /// `taken` tells whether a name belongs to another object already; another hash is tried then, and

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::header;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -55,8 +55,23 @@ impl Client {
 
     /// Gets an answer piece by piece; an answer that is an error is one here.
     pub(super) async fn stream(&self, path: &str, accept: &str) -> anyhow::Result<Pieces> {
+        self.call(Method::GET, path, accept).await
+    }
+
+    /// Has something done; returns what the agent says was.
+    pub(super) async fn ask(&self, method: Method, path: &str) -> anyhow::Result<String> {
+        let mut pieces = self.call(method, path, JSON).await?;
+        let mut body = Vec::new();
+        while let Some(piece) = pieces.next().await? {
+            body.extend_from_slice(&piece);
+        }
+        let done: Value = serde_json::from_slice(&body).unwrap_or_default();
+        Ok(done["message"].as_str().unwrap_or_default().to_owned())
+    }
+
+    async fn call(&self, method: Method, path: &str, accept: &str) -> anyhow::Result<Pieces> {
         let (response, connection) = self
-            .send(path, accept)
+            .send(method, path, accept)
             .await
             .map_err(|error| self.unreachable(&error))?;
         let status = response.status();
@@ -76,6 +91,7 @@ impl Client {
 
     async fn send(
         &self,
+        method: Method,
         path: &str,
         accept: &str,
     ) -> anyhow::Result<(Response<Incoming>, JoinSet<()>)> {
@@ -87,7 +103,9 @@ impl Client {
             // Its errors are also those of the answer.
             let _ = connection.await;
         });
-        let request = Request::get(path)
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(header::HOST, "setlet")
             .header(header::ACCEPT, accept)
             .body(Empty::<Bytes>::new())?;

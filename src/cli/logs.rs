@@ -170,7 +170,7 @@ fn default_container(pod: &Pod) -> anyhow::Result<String> {
 }
 
 /// A duration as Go writes it: `1h30m`, `90s`, `500ms`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no duration like 5s, 2m or 3h");
     let mut total = 0.0;
     let mut rest = text;

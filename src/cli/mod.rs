@@ -7,10 +7,12 @@ mod check;
 mod client;
 mod completion;
 mod config;
+mod delete;
 mod explain;
 mod get;
 mod logs;
 mod output;
+mod rollout;
 mod run;
 mod status;
 mod status_text;
@@ -60,6 +62,10 @@ enum Command {
     Get(get::Args),
     /// Print the log of a pod's container
     Logs(logs::Args),
+    /// Look at and steer the updates of a set
+    Rollout(rollout::Args),
+    /// End a pod; its set makes a new one
+    Delete(delete::Args),
     /// Print the merged configuration with every default
     Config,
     /// Print the versions of this program, the agent and its runtime
@@ -94,6 +100,8 @@ impl Cli {
             Command::Check(args) => return check::check(&args, out),
             Command::Get(args) => get::get(&client()?, &args, out).await?,
             Command::Logs(args) => logs::logs(&client()?, &args, out).await?,
+            Command::Rollout(args) => return rollout::rollout(&client()?, &args, out).await,
+            Command::Delete(args) => delete::delete(&client()?, &args, out).await?,
             Command::Config => config::config(config, out)?,
             Command::Version(args) => version::version(&client()?, &args, out).await?,
             Command::Completion(args) => completion::completion(&args, out),

@@ -61,6 +61,8 @@ section! {
         enabled: bool,
         /// How long a revision is given to become available.
         progress_deadline: Duration,
+        /// How often its containers may restart meanwhile.
+        max_restarts: u32,
     }
 }
 

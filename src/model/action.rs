@@ -97,6 +97,15 @@ pub enum Action {
         /// Its name.
         container: ContainerName,
     },
+    /// Give a running container the resources its pod has now; repeating it is harmless.
+    UpdateResources {
+        /// The pod.
+        pod: Arc<DesiredPod>,
+        /// The container.
+        id: ContainerId,
+        /// Its name.
+        container: ContainerName,
+    },
     /// Run the `postStart` hook of a started container. Repeating it after it has succeeded is
     /// harmless: it is not run again.
     RunPostStart {
@@ -181,6 +190,7 @@ impl fmt::Display for Action {
                 write!(f, "create container {container}, attempt {attempt}")
             }
             Self::StartContainer { container, .. } => write!(f, "start container {container}"),
+            Self::UpdateResources { container, .. } => write!(f, "resize container {container}"),
             Self::RunPostStart { container, .. } => write!(f, "run postStart hook of {container}"),
             Self::StopContainers { targets } => {
                 f.write_str("stop")?;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodSpec, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, PodSpec, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{ObjectKey, PodKey, Revision};
+use crate::api::{ContainerName, ObjectKey, PodKey, Revision};
 use crate::model::Reason;
 
 /// How far a pod is to be brought.
@@ -37,10 +37,24 @@ pub struct PodRecord {
     pub created_at: Timestamp,
     /// When its end was decided, where it was.
     pub ending_since: Option<Timestamp>,
+    /// By container: what an update in place asks of those that were there before it.
+    #[serde(default)]
+    pub renewals: BTreeMap<ContainerName, Renewal>,
+}
+
+/// What an update in place asks of a container's attempts that were made before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// The newest attempt that was made of the specification before.
+    pub upto: u32,
+    /// They are to be restarted.
+    pub restart: bool,
+    /// Their resources changed.
+    pub resize: bool,
 }
 
 /// The ConfigMaps and Secrets a pod refers to, as far as they exist.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct References {
     /// ConfigMaps by name, in the pod's namespace.
     pub config_maps: BTreeMap<String, Arc<ConfigMap>>,
@@ -68,6 +82,36 @@ impl Default for BackOff {
             reset: Duration::from_secs(600),
         }
     }
+}
+
+/// What holds for the rollout of sets that say nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RolloutDefaults {
+    /// Whether a bad revision is replaced by the last good one.
+    pub rollback: bool,
+    /// How long a revision is given to become available.
+    pub deadline: Duration,
+    /// How often its containers may restart meanwhile.
+    pub max_restarts: u32,
+}
+
+impl Default for RolloutDefaults {
+    fn default() -> Self {
+        Self {
+            rollback: false,
+            deadline: Duration::from_secs(600),
+            max_restarts: 3,
+        }
+    }
+}
+
+/// What the configuration gives every set that says nothing else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SetDefaults {
+    /// The back-off of its containers.
+    pub back_off: BackOff,
+    /// Its rollout.
+    pub rollout: RolloutDefaults,
 }
 
 /// One pod as it should be: what a worker is given.
@@ -98,6 +142,18 @@ impl DesiredPod {
     pub fn spec(&self) -> &PodSpec {
         static EMPTY: std::sync::LazyLock<PodSpec> = std::sync::LazyLock::new(PodSpec::default);
         self.record.pod.spec.as_ref().unwrap_or(&EMPTY)
+    }
+
+    /// The container of that name, an init container or not.
+    #[must_use]
+    pub fn container(&self, name: &ContainerName) -> Option<&Container> {
+        let spec = self.spec();
+        let mut all = spec
+            .init_containers
+            .iter()
+            .flatten()
+            .chain(&spec.containers);
+        all.find(|container| container.name == name.as_str())
     }
 }
 
@@ -137,6 +193,7 @@ impl DesiredPod {
                 pod,
                 created_at: Timestamp::UNIX_EPOCH,
                 ending_since: None,
+                renewals: BTreeMap::new(),
             }),
             goal: Goal::Run,
             references: Arc::new(references),

@@ -113,6 +113,8 @@ pub struct InstanceMemory {
     pub pre_stopped: bool,
     /// Whether it was stopped because a probe failed.
     pub unhealthy: bool,
+    /// Whether its resources were changed to what its pod has now.
+    pub resized: bool,
 }
 
 /// How far a `postStart` hook is.

@@ -3,6 +3,7 @@
 
 mod action;
 mod amount;
+mod command;
 mod desired;
 pub mod downward;
 pub mod expand;
@@ -14,12 +15,16 @@ mod probe;
 mod reason;
 mod report;
 pub mod resources;
+mod set_record;
 mod snapshot;
 mod verdict;
 
 pub use action::{Action, Outcome, PodPlan, StopKind, StopTarget};
 pub use amount::Amount;
-pub use desired::{BackOff, DesiredPod, Goal, PodRecord, References};
+pub use command::{Command, Refusal, RolloutCommand};
+pub use desired::{
+    BackOff, DesiredPod, Goal, PodRecord, References, Renewal, RolloutDefaults, SetDefaults,
+};
 pub use memory::{
     ContainerMemory, Failure, ImageState, InstanceMemory, PodMemory, PostStart, PullProgress,
     Stale, VolumePaths, VolumeState,
@@ -33,6 +38,7 @@ pub use probe::{
     Answer, Check, ProbeFailure, ProbeKind, ProbeResults, ProbeTarget, ProbeTiming, Probed,
 };
 pub use reason::Reason;
-pub use report::{NodeView, PodReport, SetReport};
+pub use report::{NodeView, PodReport, RolloutReport, SetReport};
+pub use set_record::{Bad, Overrides, RevisionRecord, SetRecord, Subject};
 pub use snapshot::{Refused, Snapshot, SourceCondition, Unread};
 pub use verdict::{IfViolated, Rule, Verdict};

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::api::{ObjectKey, Uid};
+use crate::api::daemonset::DaemonSet;
+use crate::api::{ObjectKey, Revision, Uid};
 use crate::model::{
-    DesiredPod, ImageState, NodeFacts, ObservedPod, PodPlan, Probed, Reason, Rule, Snapshot,
-    Verdict,
+    DesiredPod, ImageState, NodeFacts, ObservedPod, PodPlan, Probed, Reason, Rule, SetRecord,
+    Snapshot, Verdict,
 };
 
 /// One pod's worker's newest word.
@@ -27,8 +28,28 @@ pub struct PodReport {
     pub probes: Arc<Probed>,
 }
 
+/// How far the rollout of one DaemonSet is.
+#[derive(Debug, Clone)]
+pub struct RolloutReport {
+    /// The set as it is to run in the end: the manifest's, with what commands ask of it.
+    pub set: Arc<DaemonSet>,
+    /// The revision that runs or is being brought up.
+    pub target: Revision,
+    /// Its revisions and how they fared.
+    pub record: Arc<SetRecord>,
+}
+
+impl PartialEq for RolloutReport {
+    /// Both are replaced when they change, never edited.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.set, &other.set)
+            && Arc::ptr_eq(&self.record, &other.record)
+            && self.target == other.target
+    }
+}
+
 /// What is decided for one DaemonSet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SetReport {
     /// Whether it runs here.
     pub verdict: Verdict,
@@ -38,6 +59,8 @@ pub struct SetReport {
     pub pods: Vec<Uid>,
     /// Why it is not as wanted, beyond what its pods say.
     pub reasons: Vec<Reason>,
+    /// How far its rollout is; nothing of a set that never ran here.
+    pub rollout: Option<RolloutReport>,
 }
 
 /// The whole view: what the server answers from.

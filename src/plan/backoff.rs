@@ -159,7 +159,7 @@ pub fn from_annotation(text: &str, node: BackOff) -> Result<BackOff, String> {
         let (name, value) = part
             .split_once('=')
             .ok_or_else(|| format!("{part:?} is not NAME=DURATION, for example initial=1s"))?;
-        let value = duration(value.trim())
+        let value = parse_duration(value.trim())
             .ok_or_else(|| format!("{value:?} is not a duration such as 500ms, 10s or 5m"))?;
         match name.trim() {
             "initial" => back_off.initial = value,
@@ -174,7 +174,8 @@ pub fn from_annotation(text: &str, node: BackOff) -> Result<BackOff, String> {
     Ok(back_off)
 }
 
-fn duration(text: &str) -> Option<Duration> {
+/// Reads a time such as `500ms`, `10s` or `5m`; nothing where it is none.
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     let span: jiff::SignedDuration = text.parse().ok()?;
     Duration::try_from(span).ok()
 }

@@ -12,11 +12,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 
-use super::{backoff, hooks, images, probes, volumes, wait_until};
+use super::{backoff, end, hooks, images, probes, volumes, wait_until};
 use crate::api::ContainerName;
 use crate::model::{
     Action, BackOff, ContainerState, DesiredPod, ObservedContainer, ObservedPod, ObservedSandbox,
-    PodMemory, PodPlan, Reason, StopKind, StopTarget,
+    PodMemory, PodPlan, Reason, Renewal, StopKind, StopTarget,
 };
 
 /// A container of the specification, with the role it plays.
@@ -191,8 +191,20 @@ impl Look<'_> {
             self.create(container, 0, plan);
             return false;
         };
+        let renewal = self.renewal(newest);
         match &newest.state {
-            ContainerState::Running { .. } => return self.look_after(container, newest, plan),
+            ContainerState::Running { .. } if renewal.is_some_and(|renewal| renewal.restart) => {
+                self.renew(container, newest, plan);
+            }
+            ContainerState::Running { .. } => {
+                if renewal.is_some_and(|renewal| renewal.resize) {
+                    self.resize(container, newest, plan);
+                }
+                return self.look_after(container, newest, plan);
+            }
+            ContainerState::Exited { .. } if renewal.is_some_and(|renewal| renewal.restart) => {
+                self.create(container, 0, plan);
+            }
             ContainerState::Created => self.start(container, newest, plan),
             ContainerState::Unknown => plan.actions.push(stop_lost(newest)),
             ContainerState::Exited { exit_code, .. } => {
@@ -202,6 +214,33 @@ impl Look<'_> {
             }
         }
         false
+    }
+
+    /// What an update in place asks of a container that was made before it.
+    fn renewal(&self, newest: &ObservedContainer) -> Option<Renewal> {
+        let renewal = self.pod.record.renewals.get(&newest.name).copied();
+        renewal.filter(|renewal| newest.attempt <= renewal.upto)
+    }
+
+    /// Stops a container that is made anew, once the image of the next one is there.
+    fn renew(&self, container: &Container<'_>, running: &ObservedContainer, plan: &mut PodPlan) {
+        if images::image(self.pod, container, self.memory, self.now, plan).is_some() {
+            let grace = end::grace_period(Some(self.pod), running);
+            hooks::kill(self, running, grace, StopKind::Stop, plan);
+        }
+    }
+
+    /// Changes a running container's resources, once in a life of the worker.
+    fn resize(&self, container: &Container<'_>, running: &ObservedContainer, plan: &mut PodPlan) {
+        let known = self.memory.instances.get(&running.id);
+        if known.is_some_and(|known| known.resized) || self.fails_still(container.name(), plan) {
+            return;
+        }
+        plan.actions.push(Action::UpdateResources {
+            pod: Arc::clone(self.pod),
+            id: running.id.clone(),
+            container: running.name.clone(),
+        });
     }
 
     /// A running container: its hook first, then what its probes say; true when it has started.

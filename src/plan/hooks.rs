@@ -77,7 +77,7 @@ pub(super) fn plan_unhealthy(
 }
 
 /// Stops one container of a pod that goes on, unless an earlier try must be waited out.
-fn kill(
+pub(super) fn kill(
     look: &Look<'_>,
     running: &ObservedContainer,
     grace: Duration,

@@ -39,6 +39,10 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
         (Action::StartContainer { container, .. }, Outcome::Done) => {
             memory.containers.remove(container.as_str());
         }
+        (Action::UpdateResources { id, container, .. }, Outcome::Done) => {
+            memory.containers.remove(container.as_str());
+            memory.instances.entry(id.clone()).or_default().resized = true;
+        }
         (Action::RunPostStart { id, .. }, Outcome::Done) => {
             remember_hook(memory, id, PostStart::Done);
         }

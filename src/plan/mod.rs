@@ -11,12 +11,17 @@ mod end;
 mod gc;
 mod hooks;
 mod images;
+pub mod in_place;
 mod memory;
+pub mod policy;
+pub mod ports;
 mod probes;
 pub mod references;
 pub mod rollout;
+pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod trial;
 pub mod wishes;
 
 use std::sync::Arc;
@@ -24,8 +29,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::{
-    Action, BackOff, DesiredPod, Goal, ObservedPod, ObservedSandbox, PodMemory, PodPlan, Reason,
-    SandboxState, VolumePaths, VolumeState,
+    Action, BackOff, DesiredPod, Goal, ObservedPod, ObservedSandbox, PodMemory, PodPlan, PodRecord,
+    Reason, SandboxState, VolumePaths, VolumeState,
 };
 
 pub use memory::{forget_failures, forget_removed, remember};
@@ -47,6 +52,13 @@ pub fn plan_pod(
         _ => end::plan_end(want.map(Arc::as_ref), have, memory, now, &mut plan),
     }
     plan
+}
+
+/// The names of a pod's containers, init containers first.
+pub fn container_names(record: &PodRecord) -> impl Iterator<Item = &str> {
+    let spec = record.pod.spec.iter();
+    spec.flat_map(containers::all)
+        .map(|container| container.name())
 }
 
 /// Everything that can fail without touching a running pod.

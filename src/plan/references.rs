@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, Volume};
 
+use sha2::{Digest, Sha256};
+
 use crate::api::ObjectKey;
 use crate::model::{References, Snapshot};
 
@@ -48,6 +50,37 @@ pub fn resolve(namespace: &str, names: &ReferredNames, snapshot: &Snapshot) -> R
         config_maps: pick(namespace, &names.config_maps, &snapshot.config_maps),
         secrets: pick(namespace, &names.secrets, &snapshot.secrets),
     }
+}
+
+/// A hash of the objects' content, hexadecimal; empty where nothing is referred to that exists.
+#[must_use]
+pub fn digest(references: &References) -> String {
+    if *references == References::default() {
+        return String::new();
+    }
+    let mut hash = Sha256::new();
+    let mut add = |kind: &str, name: &str, data: serde_json::Value| {
+        hash.update(serde_json::json!([kind, name, data]).to_string());
+    };
+    for (name, map) in &references.config_maps {
+        add(
+            "ConfigMap",
+            name,
+            serde_json::json!([map.data, map.binary_data]),
+        );
+    }
+    for (name, secret) in &references.secrets {
+        add(
+            "Secret",
+            name,
+            serde_json::json!([secret.data, secret.type_]),
+        );
+    }
+    let hash = hash.finalize();
+    hash.iter()
+        .take(10)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn pick<T>(

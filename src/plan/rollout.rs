@@ -1,12 +1,17 @@
 //! Which pods of one DaemonSet should exist on this node, and how far each should be brought.
 //!
-//! An update is staged beside the running pod and switched only then: the new pod gets
-//! [`Goal::Stage`] while any other pod of the set is left, and [`Goal::Run`] when none is. Nothing
-//! about an update is remembered anywhere else, so a restart of the agent between any two steps
-//! finds the same goals again.
+//! An update is staged beside the running pod and switched only then. How it is switched is the
+//! update strategy's: the old pod ends first (`maxUnavailable`), or when the new one is available
+//! (`maxSurge`), or by hand (`OnDelete`); or the old pod takes over the new one's specification and
+//! restarts what changed (`setlet.dev/update: in-place`). Nothing about it is remembered here: the
+//! pods there are, and which of them has started, say how far an update is, so that a restart of the
+//! agent between any two steps finds the same goals again.
 
 use crate::api::{Revision, Uid};
 use crate::model::{Goal, Verdict};
+
+pub use super::policy::Replace;
+pub use super::target::Target;
 
 /// What is known of one pod of the set that is not gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,17 +24,12 @@ pub struct PodFact {
     pub ending: bool,
     /// Everything that can fail beforehand has succeeded.
     pub staged: bool,
-    /// It has a sandbox: it runs or has run.
+    /// It has a sandbox, or was told to make one.
     pub started: bool,
-}
-
-/// When a changed template replaces the pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replace {
-    /// As soon as the new one is staged (`RollingUpdate`).
-    WhenStaged,
-    /// When the old one is deleted by hand (`OnDelete`).
-    OnDelete,
+    /// It is ready, and has been for `minReadySeconds`.
+    pub available: bool,
+    /// It can take over the specification of the set's staged pod.
+    pub renewable: bool,
 }
 
 /// What should be.
@@ -37,42 +37,47 @@ pub enum Replace {
 pub struct Rollout {
     /// A goal for each pod.
     pub goals: Vec<(Uid, Goal)>,
-    /// A new pod of the current revision is to be made.
-    pub make: bool,
+    /// A new pod of this revision is to be made.
+    pub make: Option<Revision>,
+    /// A running pod is to take over the specification of a staged one.
+    pub renew: Option<Renew>,
 }
 
-/// Decides for one set. `pods` are oldest first; `revision` is the set's current one.
+/// An update in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renew {
+    /// The pod that runs and goes on.
+    pub old: Uid,
+    /// The staged pod whose specification it takes over, and which then ends.
+    pub new: Uid,
+}
+
+/// Decides for one set. `pods` are oldest first.
 #[must_use]
 pub fn plan_rollout(
     verdict: &Verdict,
-    revision: &Revision,
+    target: &Target,
     replace: Replace,
     pods: &[PodFact],
 ) -> Rollout {
     match verdict {
         Verdict::Stop(_) => end_all(pods),
         Verdict::Keep(_) => keep(pods),
-        Verdict::Run => run(revision, replace, pods),
+        Verdict::Run => Run::of(target, replace, pods).plan(),
     }
 }
 
 /// The goals when the set is gone, or must not run here.
 #[must_use]
 pub fn end_all(pods: &[PodFact]) -> Rollout {
-    Rollout {
-        goals: pods
-            .iter()
-            .map(|pod| (pod.uid.clone(), Goal::End))
-            .collect(),
-        make: false,
-    }
+    every(pods, |_| Goal::End)
 }
 
 /// The goals while it is not known whether the set is gone: everything goes on as it was, a pod
 /// that has nothing before it included, so that a machine whose manifests are late still boots.
 #[must_use]
 pub fn leave_all(pods: &[PodFact]) -> Rollout {
-    let goal = |pod: &PodFact| {
+    every(pods, |pod| {
         if pod.ending {
             Goal::End
         } else if pod.started || pods.len() == 1 {
@@ -80,75 +85,153 @@ pub fn leave_all(pods: &[PodFact]) -> Rollout {
         } else {
             Goal::Stage
         }
-    };
-    Rollout {
-        goals: pods
-            .iter()
-            .map(|pod| (pod.uid.clone(), goal(pod)))
-            .collect(),
-        make: false,
+    })
+}
+
+/// The goals while an update is refused: what runs goes on, if it may run here at all.
+#[must_use]
+pub fn refuse(verdict: &Verdict, pods: &[PodFact]) -> Rollout {
+    match verdict {
+        Verdict::Stop(_) => end_all(pods),
+        Verdict::Keep(_) | Verdict::Run => keep(pods),
     }
 }
 
 /// Nothing is started and nothing that runs is ended; a pod that was only staged goes.
 fn keep(pods: &[PodFact]) -> Rollout {
-    let goal = |pod: &PodFact| {
+    every(pods, |pod| {
         if pod.ending || !pod.started {
             Goal::End
         } else {
             Goal::Run
         }
-    };
+    })
+}
+
+fn every(pods: &[PodFact], goal: impl Fn(&PodFact) -> Goal) -> Rollout {
     Rollout {
         goals: pods
             .iter()
             .map(|pod| (pod.uid.clone(), goal(pod)))
             .collect(),
-        make: false,
+        ..Rollout::default()
     }
 }
 
-fn run(revision: &Revision, replace: Replace, pods: &[PodFact]) -> Rollout {
-    let alive = || pods.iter().filter(|pod| !pod.ending);
-    let old = alive().find(|pod| pod.revision != *revision && pod.started);
-    let new = alive()
-        .filter(|pod| pod.revision == *revision)
-        .max_by_key(|pod| (pod.started, std::cmp::Reverse(position(pods, pod))));
-    let stays = |pod: &PodFact| {
-        Some(&pod.uid) == old.map(|p| &p.uid) || Some(&pod.uid) == new.map(|p| &p.uid)
-    };
+/// A set that runs here, and the pods of it that matter.
+struct Run<'a> {
+    target: &'a Target,
+    replace: Replace,
+    pods: &'a [PodFact],
+    /// The pod of another revision that keeps up the service.
+    old: Option<&'a PodFact>,
+    /// The pod of the revision that is to run.
+    new: Option<&'a PodFact>,
+    /// The pod that is only to be staged.
+    next: Option<&'a PodFact>,
+}
 
-    let waits_for_delete = replace == Replace::OnDelete && old.is_some();
-    let switch = new.is_some_and(|new| new.staged || new.started);
-    let goals = pods
-        .iter()
-        .map(|pod| {
-            let goal = if pod.ending || !stays(pod) {
-                Goal::End
-            } else if pod.revision != *revision {
-                if switch && !waits_for_delete {
-                    Goal::End
-                } else {
-                    Goal::Run
-                }
-            } else if pod.started || pods.iter().all(|other| other.uid == pod.uid) {
-                Goal::Run
-            } else if waits_for_delete {
-                Goal::End
-            } else {
-                Goal::Stage
-            };
-            (pod.uid.clone(), goal)
+impl<'a> Run<'a> {
+    fn of(target: &'a Target, replace: Replace, pods: &'a [PodFact]) -> Self {
+        let alive = || pods.iter().filter(|pod| !pod.ending);
+        // Of several, the one that is available, then the oldest.
+        let best = |found: Option<&'a PodFact>, pod: &'a PodFact| match found {
+            Some(found) if rank(found) >= rank(pod) => Some(found),
+            _ => Some(pod),
+        };
+        let of = |revision: &Revision| {
+            let revision = revision.clone();
+            alive().filter(move |pod| pod.revision == revision)
+        };
+        let old = alive().filter(|pod| pod.revision != target.run && pod.started);
+        let next = target.stage.as_ref();
+        Self {
+            target,
+            replace,
+            pods,
+            old: old.fold(None, best),
+            new: of(&target.run).fold(None, best),
+            next: next.and_then(|next| of(next).find(|pod| !pod.started)),
+        }
+    }
+
+    fn plan(&self) -> Rollout {
+        let waits = self.waits_for_delete();
+        let make = if self.new.is_none() && !waits {
+            Some(&self.target.run)
+        } else {
+            self.target.stage.as_ref().filter(|_| self.next.is_none())
+        };
+        Rollout {
+            goals: every(self.pods, |pod| self.goal(pod)).goals,
+            make: make.cloned(),
+            renew: self.renew(),
+        }
+    }
+
+    fn waits_for_delete(&self) -> bool {
+        self.replace == Replace::OnDelete && self.old.is_some()
+    }
+
+    fn goal(&self, pod: &PodFact) -> Goal {
+        if pod.ending {
+            Goal::End
+        } else if is(pod, self.new) {
+            self.goal_of_new(pod)
+        } else if is(pod, self.old) {
+            self.goal_of_old()
+        } else if is(pod, self.next) {
+            Goal::Stage
+        } else {
+            Goal::End
+        }
+    }
+
+    fn goal_of_new(&self, new: &PodFact) -> Goal {
+        let surges = self.replace == Replace::WhenAvailable && new.staged;
+        if new.started || surges || self.is_alone(new) {
+            Goal::Run
+        } else if self.waits_for_delete() {
+            Goal::End
+        } else {
+            Goal::Stage
+        }
+    }
+
+    fn goal_of_old(&self) -> Goal {
+        let ready = self.new.is_some_and(|new| match self.replace {
+            Replace::WhenStaged => new.staged || new.started,
+            Replace::WhenAvailable => new.started && new.available,
+            Replace::OnDelete => false,
+        });
+        if ready && self.renew().is_none() {
+            Goal::End
+        } else {
+            Goal::Run
+        }
+    }
+
+    /// Whether nothing else of the set can be at work: what is only staged never was.
+    fn is_alone(&self, new: &PodFact) -> bool {
+        let mut others = self.pods.iter().filter(|pod| pod.uid != new.uid);
+        others.all(|pod| is(pod, self.next))
+    }
+
+    fn renew(&self) -> Option<Renew> {
+        let (old, new) = (self.old?, self.new?);
+        let renews = self.replace != Replace::OnDelete && old.renewable;
+        (renews && new.staged && !new.started).then(|| Renew {
+            old: old.uid.clone(),
+            new: new.uid.clone(),
         })
-        .collect();
-    Rollout {
-        goals,
-        make: new.is_none() && !waits_for_delete,
     }
 }
 
-fn position(pods: &[PodFact], pod: &PodFact) -> usize {
-    pods.iter()
-        .position(|other| other.uid == pod.uid)
-        .unwrap_or(usize::MAX)
+/// What makes one pod the better of two of the same kind; an older one wins a tie.
+fn rank(pod: &PodFact) -> (bool, bool) {
+    (pod.available, pod.started)
+}
+
+fn is(pod: &PodFact, other: Option<&PodFact>) -> bool {
+    other.is_some_and(|other| other.uid == pod.uid)
 }

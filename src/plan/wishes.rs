@@ -7,14 +7,7 @@ use crate::api::daemonset::DaemonSet;
 use crate::model::Reason;
 
 /// Annotations of the set that are not followed.
-const ANNOTATIONS: [&str; 6] = [
-    "setlet.dev/rollback",
-    "setlet.dev/hold",
-    "setlet.dev/paused",
-    "setlet.dev/after",
-    "setlet.dev/config-rollout",
-    "setlet.dev/update",
-];
+const ANNOTATIONS: [&str; 1] = ["setlet.dev/after"];
 
 /// Every wish of the set that is not followed, with its field.
 #[must_use]
@@ -25,14 +18,6 @@ pub fn unfollowed(set: &DaemonSet) -> Vec<Reason> {
         .filter(named)
         .map(|annotation| unfollowed_field(&format!("metadata.annotations[{annotation}]")))
         .collect();
-    if surges(set) {
-        let field = "spec.updateStrategy.rollingUpdate.maxSurge";
-        let mut reason = unfollowed_field(field);
-        reason
-            .message
-            .push_str("; the old pod ends before the new one starts");
-        wishes.push(reason);
-    }
     wishes.extend(disk_limits(set));
     wishes
 }
@@ -55,16 +40,4 @@ fn unfollowed_field(field: &str) -> Reason {
         "NotFollowed",
         format!("{field}: this version does not follow it"),
     )
-}
-
-/// Whether an update is to start the new pod before the old one ends.
-fn surges(set: &DaemonSet) -> bool {
-    use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-    let strategy = set.spec().update_strategy.as_ref();
-    let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
-    match rolling.and_then(|rolling| rolling.max_surge.as_ref()) {
-        Some(IntOrString::Int(number)) => *number > 0,
-        Some(IntOrString::String(percent)) => percent != "0%",
-        None => false,
-    }
 }

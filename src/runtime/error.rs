@@ -5,6 +5,9 @@
 //! are those kubelet shows (pkg/kubelet/container/sync_result.go, pkg/kubelet/images/types.go,
 //! pkg/kubelet/events/event.go).
 
+#[cfg(test)]
+mod tests;
+
 use std::error::Error as _;
 
 use tonic::{Code, Status};
@@ -124,6 +127,14 @@ pub enum Error {
         /// The runtime's answer.
         source: Status,
     },
+    /// UpdateContainerResources.
+    #[error("changing the resources of container {container}")]
+    UpdateResources {
+        /// The container's name.
+        container: ContainerName,
+        /// The runtime's answer.
+        source: Status,
+    },
     /// ExecSync.
     #[error("running a command in container {container}")]
     ExecSync {
@@ -190,6 +201,7 @@ impl Error {
             | Self::StartContainer { source, .. }
             | Self::StopContainer { source, .. }
             | Self::RemoveContainer { source, .. }
+            | Self::UpdateResources { source, .. }
             | Self::ExecSync { source, .. }
             | Self::ReopenLog { source, .. }
             | Self::ImageStatus { source, .. }
@@ -240,6 +252,7 @@ impl Error {
             | Self::StartContainer { .. }
             | Self::StopContainer { .. }
             | Self::RemoveContainer { .. }
+            | Self::UpdateResources { .. }
             | Self::ExecSync { .. }
             | Self::ReopenLog { .. }
             | Self::ImageStatus { .. }
@@ -258,6 +271,7 @@ impl Error {
             Self::CreateContainer { container, .. }
             | Self::StartContainer { container, .. }
             | Self::StopContainer { container, .. }
+            | Self::UpdateResources { container, .. }
             | Self::RemoveContainer { container, .. } => reason.of_container(container.as_str()),
             _ => reason,
         }
@@ -272,6 +286,8 @@ impl Error {
             Self::CreateContainer { .. } => "CreateContainerError",
             Self::StartContainer { .. } => "RunContainerError",
             Self::StopContainer { .. } | Self::RemoveContainer { .. } => "KillContainerError",
+            // The event's reason of an in-place resize that failed (KEP-1287).
+            Self::UpdateResources { .. } => "ResizeError",
             Self::ImageStatus { .. } => "ImageInspectError",
             Self::PullImage { .. } => "ErrImagePull",
             // A runtime that gives no list within its deadline, or is not ready to.
@@ -335,59 +351,5 @@ fn retry_of(status: &Status) -> Retry {
         | Code::Unavailable
         | Code::DataLoss
         | Code::Unauthenticated => Retry::Backoff,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run_sandbox(source: Status) -> Error {
-        Error::RunSandbox {
-            pod: "default/a".into(),
-            source,
-        }
-    }
-
-    #[test]
-    fn answers_are_told_from_lost_connections_by_their_origin() {
-        let answer = run_sandbox(Status::unknown("failed to reserve"));
-        assert!(!answer.is_connection_lost());
-        assert_eq!(answer.reason().word, "FailedCreatePodSandBox");
-        assert_eq!(answer.retry(), Retry::Backoff);
-
-        let cut = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        let lost = run_sandbox(Status::from_error(Box::new(cut)));
-        assert_eq!(lost.status().map(Status::code), Some(Code::Unknown));
-        assert!(lost.is_connection_lost());
-        assert_eq!(lost.reason().word, "ContainerRuntimeUnavailable");
-        assert_eq!(
-            lost.line(),
-            "running a sandbox for pod default/a: broken pipe"
-        );
-
-        assert!(run_sandbox(Status::unavailable("connect")).is_connection_lost());
-    }
-
-    #[test]
-    fn codes_decide_about_repeating() {
-        let retry = |code| run_sandbox(Status::new(code, "")).retry();
-        assert_eq!(retry(Code::NotFound), Retry::Now);
-        assert_eq!(retry(Code::AlreadyExists), Retry::Now);
-        assert_eq!(retry(Code::InvalidArgument), Retry::Never);
-        assert_eq!(retry(Code::DeadlineExceeded), Retry::Backoff);
-        let endpoint = Error::Endpoint {
-            endpoint: "tcp://x".into(),
-        };
-        assert_eq!(endpoint.retry(), Retry::Never);
-    }
-
-    #[test]
-    fn a_message_of_several_lines_is_one_line() {
-        let error = run_sandbox(Status::unknown("a:\n  b\n"));
-        assert_eq!(
-            error.reason().message,
-            "running a sandbox for pod default/a: a: b"
-        );
     }
 }

@@ -35,6 +35,9 @@ impl Runtime {
             Action::RunSandbox { pod, attempt } => self.run_sandbox(pod, *attempt).await,
             Action::CreateContainer { .. } => self.create_container(action).await,
             Action::StartContainer { id, container } => self.start_container(id, container).await,
+            Action::UpdateResources { pod, id, container } => {
+                self.update_resources(pod, id, container).await
+            }
             Action::StopContainers { targets } => self.stop_containers(targets).await,
             Action::RemoveContainer { id, container } => self.remove_container(id, container).await,
             Action::StopSandbox { id } => self.stop_sandbox(id).await,
@@ -144,6 +147,29 @@ impl Runtime {
         // The container runs, whatever becomes of the link to its log.
         if let Err(error) = self.link_log(id).await {
             tracing::warn!(container = %id, error, "no link to the container's log");
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// The pod's bounds first, so that what the container may use is never more than they are.
+    async fn update_resources(
+        &self,
+        pod: &DesiredPod,
+        id: &ContainerId,
+        container: &ContainerName,
+    ) -> Result<Outcome, Stop> {
+        let host = self.host();
+        cgroup::prepare(pod, &host)?;
+        let Some(spec) = pod.container(container) else {
+            return Ok(Outcome::Done);
+        };
+        let resources = translate::linux::container_resources(pod.spec(), spec, &host);
+        let updated = self.inner.client.update_resources(id, resources).await;
+        if let Err(source) = updated {
+            gone_is_done(Error::UpdateResources {
+                container: container.clone(),
+                source,
+            })?;
         }
         Ok(Outcome::Done)
     }

@@ -72,11 +72,22 @@ fn resource(resource: Resource) -> Value {
         "singularName": resource.kind().to_lowercase(),
         "namespaced": resource.namespaced(),
         "kind": resource.kind(),
-        "verbs": ["get", "list", "watch"],
-        "shortNames": [resource.short()],
+        "verbs": verbs(resource),
     });
+    if !resource.short().is_empty() {
+        entry["shortNames"] = json!([resource.short()]);
+    }
     if matches!(resource, Resource::DaemonSets | Resource::Pods) {
         entry["categories"] = json!(["all"]);
     }
     entry
+}
+
+/// Pods can be deleted besides, which ends them.
+fn verbs(resource: Resource) -> &'static [&'static str] {
+    if resource == Resource::Pods {
+        &["delete", "get", "list", "watch"]
+    } else {
+        &["get", "list", "watch"]
+    }
 }

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::objects::Resource;
+use crate::model::Refusal;
 
 /// A request that is answered with an error.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +58,15 @@ impl Failure {
     /// The request is understood and cannot be served that way.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+    }
+
+    /// What was asked for and why it is not done.
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound(message) => Self::new(StatusCode::NOT_FOUND, "NotFound", message),
+            Refusal::Conflict(message) => Self::new(StatusCode::CONFLICT, "Conflict", message),
+            Refusal::NotWritten(message) => Self::internal(message),
+        }
     }
 
     /// The agent failed.

@@ -11,6 +11,7 @@ mod log;
 mod objects;
 mod own;
 mod request;
+mod rollout;
 mod selector;
 mod socket;
 mod table;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -34,20 +35,31 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use failure::Failure;
 pub use log::{LogLine, LogLines, LogRequest, LogSource};
 pub use own::{Explanation, NodeReport, PodReportLine, Pull, SetExplanation, SetLine};
+pub use rollout::{Progress, RevisionLine, Rollout};
 pub use socket::{BindError, bind};
 
 use crate::api::ObjectKey;
-use crate::model::NodeView;
+use crate::model::{Command, NodeView, Refusal};
 use request::{Call, List};
 use table::Form;
 
 /// How long requests that run when the agent stops may take to end.
 const DRAIN: Duration = Duration::from_millis(500);
+
+/// Something a person asks for, and where the answer goes.
+#[derive(Debug)]
+pub struct Request {
+    /// What.
+    pub command: Command,
+    /// The answer: what was done, or why not.
+    pub reply: oneshot::Sender<Result<String, Refusal>>,
+}
 
 /// What the server answers from.
 #[derive(Clone)]
@@ -58,6 +70,8 @@ pub struct Api {
     pub logs: Arc<dyn LogSource>,
     /// The text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Who carries out what people ask for.
+    pub requests: mpsc::Sender<Request>,
     /// What time it is.
     pub clock: fn() -> Timestamp,
     /// Ends the server, and with it watches and followed logs.
@@ -84,7 +98,7 @@ pub async fn serve(listener: UnixListener, api: Api) -> io::Result<()> {
 async fn handle(
     State(api): State<Api>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
-    request: Request,
+    request: axum::extract::Request,
 ) -> Response {
     let query = match query {
         Ok(Query(query)) => query,
@@ -136,7 +150,22 @@ impl Api {
             Call::Log(key, query) => log::log(self, &key, &query).await?,
             Call::Status => Json(own::report(&view, now)).into_response(),
             Call::Explain(key) => Json(self.explain(&view, &key, now)?).into_response(),
+            Call::Rollout(key) => {
+                let missing = || Failure::no_object(objects::Resource::DaemonSets, &key.name);
+                let rollout = rollout::rollout(&view, &key, now).ok_or_else(missing)?;
+                Json(rollout).into_response()
+            }
+            Call::Command(command) => Json(done(&self.ask(command).await?)).into_response(),
         })
+    }
+
+    /// Has something done, and waits until that is decided.
+    async fn ask(&self, command: Command) -> Result<String, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let ended = || Failure::internal("the agent is ending");
+        let request = Request { command, reply };
+        self.requests.send(request).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?.map_err(Failure::refused)
     }
 
     /// The items of a list request.
@@ -187,6 +216,17 @@ impl Api {
         let missing = || Failure::no_object(objects::Resource::DaemonSets, &key.name);
         own::explain(view, key, now).ok_or_else(missing)
     }
+}
+
+/// The `Status` of something that was done.
+fn done(message: &str) -> Value {
+    json!({
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "message": message,
+    })
 }
 
 fn resource_version(view: &NodeView) -> String {

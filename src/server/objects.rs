@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, NamespaceStatus, Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -18,6 +18,7 @@ use crate::status;
 #[allow(missing_docs)]
 pub(super) enum Resource {
     ConfigMaps,
+    ControllerRevisions,
     DaemonSets,
     Namespaces,
     Nodes,
@@ -25,8 +26,9 @@ pub(super) enum Resource {
 }
 
 impl Resource {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::ConfigMaps,
+        Self::ControllerRevisions,
         Self::DaemonSets,
         Self::Namespaces,
         Self::Nodes,
@@ -42,7 +44,7 @@ impl Resource {
     /// The API group, empty for the core group.
     pub(super) fn group(self) -> &'static str {
         match self {
-            Self::DaemonSets => "apps",
+            Self::ControllerRevisions | Self::DaemonSets => "apps",
             _ => "",
         }
     }
@@ -50,7 +52,7 @@ impl Resource {
     /// `v1` or `apps/v1`.
     pub(super) fn group_version(self) -> &'static str {
         match self {
-            Self::DaemonSets => "apps/v1",
+            Self::ControllerRevisions | Self::DaemonSets => "apps/v1",
             _ => "v1",
         }
     }
@@ -59,6 +61,7 @@ impl Resource {
     pub(super) fn plural(self) -> &'static str {
         match self {
             Self::ConfigMaps => "configmaps",
+            Self::ControllerRevisions => "controllerrevisions",
             Self::DaemonSets => "daemonsets",
             Self::Namespaces => "namespaces",
             Self::Nodes => "nodes",
@@ -78,6 +81,7 @@ impl Resource {
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::ConfigMaps => "ConfigMap",
+            Self::ControllerRevisions => "ControllerRevision",
             Self::DaemonSets => "DaemonSet",
             Self::Namespaces => "Namespace",
             Self::Nodes => "Node",
@@ -89,6 +93,7 @@ impl Resource {
     pub(super) fn short(self) -> &'static str {
         match self {
             Self::ConfigMaps => "cm",
+            Self::ControllerRevisions => "",
             Self::DaemonSets => "ds",
             Self::Namespaces => "ns",
             Self::Nodes => "no",
@@ -116,7 +121,7 @@ impl Resource {
             ],
             Self::Nodes => &["spec.unschedulable"],
             Self::Namespaces => &["status.phase"],
-            Self::ConfigMaps | Self::DaemonSets => &[],
+            Self::ConfigMaps | Self::ControllerRevisions | Self::DaemonSets => &[],
         }
     }
 }
@@ -126,6 +131,7 @@ impl Resource {
 #[allow(missing_docs)]
 pub(super) enum Item {
     ConfigMap(Box<ConfigMap>),
+    ControllerRevision(Box<ControllerRevision>),
     DaemonSet(Box<DaemonSet>),
     Namespace(Box<Namespace>),
     Node(Box<Node>),
@@ -136,6 +142,7 @@ impl Item {
     pub(super) fn metadata(&self) -> &ObjectMeta {
         match self {
             Self::ConfigMap(o) => &o.metadata,
+            Self::ControllerRevision(o) => &o.metadata,
             Self::DaemonSet(o) => &o.metadata,
             Self::Namespace(o) => &o.metadata,
             Self::Node(o) => &o.metadata,
@@ -146,6 +153,7 @@ impl Item {
     fn metadata_mut(&mut self) -> &mut ObjectMeta {
         match self {
             Self::ConfigMap(o) => &mut o.metadata,
+            Self::ControllerRevision(o) => &mut o.metadata,
             Self::DaemonSet(o) => &mut o.metadata,
             Self::Namespace(o) => &mut o.metadata,
             Self::Node(o) => &mut o.metadata,
@@ -172,6 +180,7 @@ impl Item {
     fn bare_value(&self) -> Value {
         let value = match self {
             Self::ConfigMap(o) => serde_json::to_value(o),
+            Self::ControllerRevision(o) => serde_json::to_value(o),
             Self::DaemonSet(o) => serde_json::to_value(o),
             Self::Namespace(o) => serde_json::to_value(o),
             Self::Node(o) => serde_json::to_value(o),
@@ -207,6 +216,7 @@ pub(super) fn list(view: &NodeView, resource: Resource, now: Timestamp) -> Vec<I
             maps.map(|map| Item::ConfigMap(Box::new(map.as_ref().clone())))
                 .collect()
         }
+        Resource::ControllerRevisions => revisions(view),
         Resource::DaemonSets => daemonsets(view, now),
         Resource::Namespaces => namespaces(view),
         Resource::Nodes => vec![Item::Node(Box::new(status::node(
@@ -224,6 +234,13 @@ pub(super) fn list(view: &NodeView, resource: Resource, now: Timestamp) -> Vec<I
     items
 }
 
+fn revisions(view: &NodeView) -> Vec<Item> {
+    let rollouts = view.sets.values().filter_map(|set| set.rollout.as_ref());
+    let revisions = rollouts.flat_map(|rollout| &rollout.record.revisions);
+    let item = |object: &ControllerRevision| Item::ControllerRevision(Box::new(object.clone()));
+    revisions.map(|revision| item(&revision.object)).collect()
+}
+
 /// The reports of a set's pods, oldest first.
 pub(super) fn pods_of<'a>(view: &'a NodeView, report: &SetReport) -> Vec<&'a PodReport> {
     report
@@ -237,6 +254,7 @@ fn daemonsets(view: &NodeView, now: Timestamp) -> Vec<Item> {
     let sets = view.snapshot.sets.iter().filter_map(|(key, (set, _))| {
         let report = view.sets.get(key)?;
         let pods = pods_of(view, report);
+        let set = report.rollout.as_ref().map_or(set, |rollout| &rollout.set);
         Some(Item::DaemonSet(Box::new(status::daemonset(
             set, report, &pods, &view.node, now,
         ))))

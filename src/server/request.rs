@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::objects::Resource;
 use super::selector::Selector;
 use crate::api::ObjectKey;
+use crate::model::{Command, RolloutCommand};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,8 @@ pub(super) enum Call {
     Log(ObjectKey, LogQuery),
     Status,
     Explain(ObjectKey),
+    Rollout(ObjectKey),
+    Command(Command),
 }
 
 /// A list or watch request.
@@ -74,26 +77,59 @@ pub(super) fn parse(method: &Method, path: &str, query: &Query) -> Result<Call, 
         ["apis", "apps"] => Call::Discovery(Document::Apps),
         ["api", "v1"] => Call::Discovery(Document::Core),
         ["apis", "apps", "v1"] => Call::Discovery(Document::AppsV1),
-        ["apis", "setlet.dev", "v1", "status"] => Call::Status,
-        [
-            "apis",
-            "setlet.dev",
-            "v1",
-            "namespaces",
-            namespace,
-            "daemonsets",
-            name,
-            "explain",
-        ] => Call::Explain(ObjectKey::new(*namespace, *name)),
+        ["apis", "setlet.dev", "v1", rest @ ..] => own(rest, query)?,
         ["api", "v1", rest @ ..] => object("", rest, query)?,
         ["apis", "apps", "v1", rest @ ..] => object("apps", rest, query)?,
         _ => return Err(Failure::no_path()),
     };
-    if method == Method::GET || method == Method::HEAD {
-        Ok(call)
-    } else {
-        Err(Failure::method())
+    match (method, call) {
+        (&Method::POST, call @ Call::Command(_)) => Ok(call),
+        (_, Call::Command(_)) => Err(Failure::method()),
+        (&Method::DELETE, Call::Get(Resource::Pods, key)) => {
+            Ok(Call::Command(Command::DeletePod(key)))
+        }
+        (&Method::GET | &Method::HEAD, call) => Ok(call),
+        _ => Err(Failure::method()),
     }
+}
+
+/// The agent's own paths, for what Kubernetes has no word for.
+fn own(rest: &[&str], query: &Query) -> Result<Call, Failure> {
+    match *rest {
+        ["status"] => Ok(Call::Status),
+        ["namespaces", namespace, "daemonsets", name, ref rest @ ..] => {
+            let set = ObjectKey::new(namespace, name);
+            match *rest {
+                ["explain"] => Ok(Call::Explain(set)),
+                ["rollout"] => Ok(Call::Rollout(set)),
+                ["rollout", action] => {
+                    let command = Command::Rollout(set, rollout(action, query)?);
+                    Ok(Call::Command(command))
+                }
+                _ => Err(Failure::no_path()),
+            }
+        }
+        _ => Err(Failure::no_path()),
+    }
+}
+
+/// The commands of `setlet rollout`.
+fn rollout(action: &str, query: &Query) -> Result<RolloutCommand, Failure> {
+    Ok(match action {
+        "undo" => RolloutCommand::Undo {
+            to: match text(query, "toRevision") {
+                None => None,
+                Some(number) => Some(number.parse().map_err(|_| {
+                    Failure::bad_request(format!("toRevision: \"{number}\" is not a number"))
+                })?),
+            },
+        },
+        "restart" => RolloutCommand::Restart,
+        "pause" => RolloutCommand::Pause,
+        "resume" => RolloutCommand::Resume,
+        "approve" => RolloutCommand::Approve,
+        _ => return Err(Failure::no_path()),
+    })
 }
 
 fn object(group: &str, rest: &[&str], query: &Query) -> Result<Call, Failure> {

@@ -79,7 +79,8 @@ fn number(holds: bool) -> Option<i32> {
 }
 
 /// Since when the pod's condition `Ready` holds.
-fn ready_since(status: &PodStatus) -> Option<Timestamp> {
+#[must_use]
+pub fn ready_since(status: &PodStatus) -> Option<Timestamp> {
     let mut conditions = status.conditions.iter().flatten();
     let ready = conditions.find(|c| c.type_ == "Ready" && c.status == "True")?;
     ready.last_transition_time.as_ref().map(|t| t.0)

@@ -16,7 +16,7 @@ mod pod;
 pub(crate) mod tests;
 
 pub use age::{human_age, human_duration};
-pub use daemonset::{daemonset, daemonset_status};
+pub use daemonset::{daemonset, daemonset_status, ready_since};
 pub use node::node;
 pub use pod::{pod, pod_status};
 

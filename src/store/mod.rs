@@ -10,6 +10,7 @@ mod envelope;
 mod error;
 mod last_good;
 mod lock;
+mod sets;
 mod write;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ use envelope::Unsealed;
 pub struct Store {
     root: PathBuf,
     records: PathBuf,
+    sets: PathBuf,
     last_good: PathBuf,
     _lock: lock::Lock,
 }
@@ -48,19 +50,21 @@ impl Store {
     /// The directory cannot be made or locked, or another agent uses it.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let (records, last_good) = (root.join("records"), root.join("last-good"));
-        for directory in [root, &records, &last_good] {
+        let sets = root.join("sets");
+        for directory in [root, &records, &sets, &last_good] {
             make_private(directory).map_err(|source| Error::Open {
                 path: directory.to_owned(),
                 source,
             })?;
         }
         let lock = lock::Lock::take(root)?;
-        for directory in [&records, &last_good] {
+        for directory in [&records, &sets, &last_good] {
             write::sweep(directory);
         }
         Ok(Self {
             root: root.to_owned(),
             records,
+            sets,
             last_good,
             _lock: lock,
         })
@@ -97,20 +101,25 @@ impl Store {
     ///
     /// The directory cannot be listed.
     pub fn pods(&self) -> Result<(Vec<PodRecord>, Vec<Corrupt>), Error> {
-        let mut records: Vec<PodRecord> = Vec::new();
-        let mut corrupt = Vec::new();
-        for path in write::entries(&self.records).map_err(|source| Error::List {
-            path: self.records.clone(),
+        let (mut records, corrupt) = Self::all::<PodRecord>(&self.records)?;
+        records.sort_by(|a, b| (a.created_at, &a.key).cmp(&(b.created_at, &b.key)));
+        Ok((records, corrupt))
+    }
+
+    /// Every entry of a directory, and those that could not be read.
+    fn all<T: DeserializeOwned>(directory: &Path) -> Result<(Vec<T>, Vec<Corrupt>), Error> {
+        let (mut values, mut corrupt) = (Vec::new(), Vec::new());
+        for path in write::entries(directory).map_err(|source| Error::List {
+            path: directory.to_owned(),
             source,
         })? {
             match Self::get(&path) {
-                Ok(Some(record)) => records.push(record),
+                Ok(Some(value)) => values.push(value),
                 Ok(None) => {}
                 Err(found) => corrupt.push(found),
             }
         }
-        records.sort_by(|a, b| (a.created_at, &a.key).cmp(&(b.created_at, &b.key)));
-        Ok((records, corrupt))
+        Ok((values, corrupt))
     }
 
     fn pod_file(&self, uid: &Uid) -> Result<PathBuf, Error> {

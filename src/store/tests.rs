@@ -13,6 +13,7 @@ use crate::api::{ObjectKey, Origin, PodKey, Revision};
 
 fn record(uid: &str, second: i64) -> PodRecord {
     PodRecord {
+        renewals: BTreeMap::default(),
         key: PodKey {
             namespace: "default".to_owned(),
             name: format!("a-{uid}"),

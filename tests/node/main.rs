@@ -25,6 +25,8 @@ mod logs;
 mod many;
 mod probes;
 mod registries;
+mod rollback;
+mod rollout;
 mod service;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod set;
@@ -46,5 +48,7 @@ fn main() -> ExitCode {
     probes::register(&mut suite);
     images::register(&mut suite);
     registries::register(&mut suite);
+    rollout::register(&mut suite);
+    rollback::register(&mut suite);
     suite.run()
 }

@@ -15,6 +15,8 @@ pub struct Set<'a> {
     pub container: &'a [&'a str],
     /// Annotations of the DaemonSet itself.
     pub annotations: &'a [&'a str],
+    /// Further fields of the set's spec, one line each, without indentation.
+    pub spec: &'a [&'a str],
 }
 
 /// A set that sleeps and ends at once when it is told to.
@@ -26,6 +28,7 @@ pub fn sleeper(name: &str) -> Set<'_> {
         pod: &[],
         container: &[],
         annotations: &[],
+        spec: &[],
     }
 }
 
@@ -51,10 +54,11 @@ impl Set<'_> {
         };
         format!(
             "apiVersion: apps/v1\nkind: DaemonSet\nmetadata:\n  name: {name}\n{annotations}\
-             spec:\n  selector:\n    matchLabels: {{app: {name}}}\n  template:\n    metadata:\n      \
+             spec:\n{}  selector:\n    matchLabels: {{app: {name}}}\n  template:\n    metadata:\n      \
              labels: {{app: {name}}}\n    spec:\n      terminationGracePeriodSeconds: 5\n{}      \
              containers:\n      - name: main\n        image: {image}\n        \
              imagePullPolicy: IfNotPresent\n        command: [sh, -c, {script:?}]\n{}",
+            lines(2, self.spec),
             lines(6, self.pod),
             lines(8, self.container),
         )

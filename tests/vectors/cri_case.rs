@@ -55,6 +55,7 @@ impl Case<'_> {
         };
         Ok(DesiredPod {
             record: Arc::new(PodRecord {
+                renewals: BTreeMap::default(),
                 key,
                 set: ObjectKey::new(namespace, "vec"),
                 revision: Revision::new("abcdef"),

@@ -177,7 +177,7 @@ impl World {
                 self.kill_sandbox(Some(id));
             }
             Action::RemoveSandbox { id } => self.remove_sandbox(id),
-            Action::Teardown { .. } => {}
+            Action::UpdateResources { .. } | Action::Teardown { .. } => {}
         }
         self.pass(CALL);
         Outcome::Done

@@ -1,205 +1,330 @@
-//! Decides for one set and tells its pods' workers: eligibility, then rollout, then a wish a pod.
+//! Decides for one set: what its manifest means, which revision is to run, whether it runs here,
+//! and so a goal for each of its pods.
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
-use tracing::info;
+use jiff::Timestamp;
+use tracing::{info, warn};
 
 use super::Coordinator;
+use super::history::Wanted;
 use crate::agent::ledger::Slot;
-use crate::agent::pods;
+
+use crate::api::ObjectKey;
 use crate::api::daemonset::DaemonSet;
-use crate::api::{ObjectKey, Uid};
 use crate::eligibility;
-use crate::model::{BackOff, DesiredPod, Goal, Reason, References, SetReport};
-use crate::plan::backoff;
-use crate::plan::references::resolve;
-use crate::plan::rollout::{self, Replace, Rollout};
+use crate::model::{
+    BackOff, Bad, PodRecord, Reason, RolloutReport, Rule, SetRecord, SetReport, Verdict,
+};
+use crate::plan::in_place::is_renewable;
+use crate::plan::policy::{Policy, policy};
+use crate::plan::rollout::{self, PodFact, Replace, Target};
+use crate::plan::target::plan_target;
+use crate::plan::trial::{Judgement, Progress, judge};
 use crate::plan::wishes::unfollowed;
+use crate::plan::{backoff, ports};
+use crate::status;
+
+/// What is decided for a set, on its way to its pods.
+pub(super) struct Decision {
+    pub wanted: Wanted,
+    pub policy: Policy,
+    pub target: Target,
+    /// The set as it is to run now.
+    pub set: Arc<DaemonSet>,
+    pub back_off: BackOff,
+}
 
 impl Coordinator {
     /// Decides for one set.
     pub(super) fn decide(&mut self, key: &ObjectKey) {
-        let set = self.snapshot.sets.get(key).map(|(set, _)| Arc::clone(set));
-        let facts = self.ledger.facts(key);
-        let mut reasons = Vec::new();
-        let rollout = match &set {
-            Some(set) => {
-                let rules = eligibility::explain(set, &self.node);
-                let verdict = eligibility::verdict(rules.clone());
-                let rollout = rollout::plan_rollout(&verdict, set.revision(), replace(set), &facts);
-                self.reports.insert(
-                    key.clone(),
-                    Arc::new(SetReport {
-                        verdict,
-                        rules,
-                        pods: Vec::new(),
-                        reasons: Vec::new(),
-                    }),
-                );
-                rollout
-            }
-            None if self.snapshot.synced => rollout::end_all(&facts),
-            None => rollout::leave_all(&facts),
+        self.wakes.remove(key);
+        let source = self.snapshot.sets.get(key).map(|(set, _)| Arc::clone(set));
+        if let Some(source) = source {
+            let report = self.decide_set(key, &source);
+            self.put_report(key, report);
+            return;
+        }
+        let facts: Vec<PodFact> = self.ledger.slots_of(key).map(Slot::fact).collect();
+        let rollout = if self.snapshot.synced {
+            rollout::end_all(&facts)
+        } else {
+            rollout::leave_all(&facts)
         };
         if self.inventory.is_some() {
-            self.apply(key, set.as_deref(), rollout, &mut reasons);
-        }
-        if let Some(report) = self.reports.get_mut(key) {
-            let report = Arc::make_mut(report);
-            report.pods = self.ledger.of_set(key).to_vec();
-            report.reasons = reasons;
-        }
-    }
-
-    fn apply(
-        &mut self,
-        key: &ObjectKey,
-        set: Option<&DaemonSet>,
-        rollout: Rollout,
-        reasons: &mut Vec<Reason>,
-    ) {
-        let held: Vec<Reason> = set.map(held).unwrap_or_default();
-        reasons.extend(held.iter().cloned());
-        reasons.extend(set.map(unfollowed).unwrap_or_default());
-        let back_off = set.map_or(self.back_off, |set| self.back_off_of(set, reasons));
-        let mut goals = rollout.goals;
-        if rollout.make
-            && let Some(set) = set
-            && let Some(uid) = self.make(set, reasons)
-        {
-            let alone = self.ledger.of_set(key).len() == 1;
-            goals.push((uid, if alone { Goal::Run } else { Goal::Stage }));
-        }
-        for (uid, goal) in goals {
-            // A pod of another revision has nothing to do with what this one cannot honour.
-            let current =
-                |slot: &Slot| set.is_some_and(|set| slot.record.revision == *set.revision());
-            let held = if self.ledger.get(&uid).is_some_and(current) {
-                &held[..]
-            } else {
-                &[]
-            };
-            self.tell(&uid, goal, held, back_off);
-        }
-    }
-
-    /// Makes and records a new pod.
-    fn make(&mut self, set: &DaemonSet, reasons: &mut Vec<Reason>) -> Option<Uid> {
-        let record = match pods::new_record(set, &self.node.name, (self.clock)()) {
-            Ok(record) => record,
-            Err(reason) => {
-                reasons.push(reason);
-                return None;
+            for (uid, goal) in rollout.goals {
+                self.tell(&uid, goal, None);
             }
-        };
-        if !self.write(&record) {
+            if self.snapshot.synced && facts.is_empty() {
+                self.forget_set(key);
+            }
+        }
+    }
+
+    fn put_report(&mut self, key: &ObjectKey, mut report: SetReport) {
+        report.pods = self.ledger.of_set(key).to_vec();
+        if self.reports.get(key).is_none_or(|old| **old != report) {
+            self.reports.insert(key.clone(), Arc::new(report));
+        }
+    }
+
+    fn decide_set(&mut self, key: &ObjectKey, source: &Arc<DaemonSet>) -> SetReport {
+        let (rules, verdict) = self.eligible(source);
+        let stranger = self.ledger.of_set(key).is_empty() && !self.sets.contains_key(key);
+        if self.inventory.is_none() || (stranger && !verdict.runs()) {
+            return report(rules, verdict, Vec::new());
+        }
+        let mut reasons = Vec::new();
+        let policy = policy(source, &self.defaults.rollout, &mut reasons);
+        let Some(decision) = self.target(key, source, policy, &mut reasons) else {
             reasons.push(Reason::new(
                 "FailedCreate",
                 "the state directory cannot be written",
             ));
-            return None;
+            return report(rules, verdict, reasons);
+        };
+        let (rules, verdict) = self.eligible(&decision.set);
+        self.roll_out(key, &verdict, &decision, &mut reasons);
+        let rollout = self.sets.get(key).map(|state| RolloutReport {
+            set: Arc::clone(&decision.wanted.set),
+            target: decision.target.run.clone(),
+            record: Arc::clone(&state.record),
+        });
+        SetReport {
+            rollout,
+            ..report(rules, verdict, reasons)
         }
-        let uid = record.key.uid.clone();
-        info!(pod = %record.key, revision = %record.revision, "made");
-        self.ledger.add(Slot::new(Arc::new(record), false));
-        Some(uid)
     }
 
-    /// Gives a pod's worker its wish, and starts the worker with the first one.
-    fn tell(&mut self, uid: &Uid, goal: Goal, held: &[Reason], back_off: BackOff) {
-        let now = (self.clock)();
-        let Some(slot) = self.ledger.get(uid) else {
-            return;
-        };
-        if goal == Goal::End && slot.record.ending_since.is_none() {
-            let ending = pods::ending(&slot.record, now);
-            if !self.write(&ending) {
-                return;
+    fn eligible(&self, set: &DaemonSet) -> (Vec<Rule>, Verdict) {
+        let rules = eligibility::explain(set, &self.node);
+        let verdict = eligibility::verdict(rules.clone());
+        (rules, verdict)
+    }
+
+    /// Which revision is to run, after judging the one that is being tried.
+    fn target(
+        &mut self,
+        key: &ObjectKey,
+        source: &Arc<DaemonSet>,
+        policy: Policy,
+        reasons: &mut Vec<Reason>,
+    ) -> Option<Decision> {
+        let wanted = self.advance(key, source, &policy)?;
+        self.judge(key, &wanted, &policy, reasons)?;
+        let record = Arc::clone(&self.sets.get(key)?.record);
+        let mut target = plan_target(&record, wanted.set.revision(), &policy, &wanted.subject);
+        let set = match self.set_of(&wanted, &target.run) {
+            Some(set) => set,
+            None => {
+                // Its template is not to be read any more: what the manifest says then.
+                target.run = wanted.set.revision().clone();
+                Arc::clone(&wanted.set)
             }
-            if let Some(slot) = self.ledger.get_mut(uid) {
-                slot.record = ending;
-            }
-        }
-        let Some(slot) = self.ledger.get_mut(uid) else {
-            return;
         };
-        let found = resolve(&slot.record.key.namespace, &slot.refers_to, &self.snapshot);
-        let references = match &slot.mailbox {
-            Some(mailbox) if *mailbox.borrow().references == found => {
-                Arc::clone(&mailbox.borrow().references)
-            }
-            _ if found == References::default() => Arc::default(),
-            _ => Arc::new(found),
-        };
-        let wish = Arc::new(DesiredPod {
-            record: Arc::clone(&slot.record),
-            goal,
-            references,
-            held: if goal == Goal::End {
-                Vec::new()
-            } else {
-                held.to_vec()
-            },
+        reasons.append(&mut target.reasons);
+        reasons.extend(record.overrides.as_ref().map(|overrides| {
+            let message = format!("{}, until the manifest changes", overrides.in_words());
+            Reason::new("Overridden", message)
+        }));
+        reasons.extend(record.ended.clone());
+        let back_off = self.back_off_of(source, reasons);
+        Some(Decision {
+            wanted,
+            policy,
+            target,
+            set,
             back_off,
-        });
-        match &slot.mailbox {
-            Some(mailbox) => {
-                mailbox.send_if_modified(|old| {
-                    let changed = !same(old, &wish);
-                    if changed {
-                        *old = wish;
-                    }
-                    changed
+        })
+    }
+
+    /// Judges the revision that was last let run, and records what came of it.
+    fn judge(
+        &mut self,
+        key: &ObjectKey,
+        wanted: &Wanted,
+        policy: &Policy,
+        reasons: &mut Vec<Reason>,
+    ) -> Option<()> {
+        let now = (self.clock)();
+        let mut record = SetRecord::clone(&self.sets.get(key)?.record);
+        let Some(current) = record.current.clone() else {
+            return Some(());
+        };
+        let runs = |slot: &&Slot| {
+            let fact = slot.fact();
+            fact.revision == current && fact.started && !fact.ending
+        };
+        let slot = self.ledger.slots_of(key).find(runs);
+        let Some(slot) = slot else { return Some(()) };
+        let progress = self.progress(slot, now);
+        let references = slot.references();
+        let Some(revision) = record.revision_mut(&current) else {
+            return Some(());
+        };
+        match judge(revision, &progress, policy, self.started_at, now) {
+            Judgement::Good => {
+                revision.trial_since = None;
+                revision.bad = None;
+                revision.good_since = Some(now);
+                if !policy.config_rollout {
+                    revision.objects = references;
+                }
+                info!(set = %key, revision = %current, "good");
+            }
+            Judgement::Bad(reason) if policy.rollback => {
+                warn!(set = %key, revision = %current, "bad: {reason}");
+                revision.trial_since = None;
+                revision.bad = Some(Bad {
+                    reason,
+                    at: now,
+                    subject: wanted.subject.clone(),
                 });
             }
-            None => {
-                let (mailbox, worker) = watch::channel(wish);
-                slot.mailbox = Some(mailbox);
-                (self.start_worker)(worker);
-            }
+            Judgement::Bad(reason) => reasons.push(reason),
+            Judgement::Wait(at) => self.wake(key, at),
+            Judgement::NoTrial => {}
         }
+        self.keep_record(key, record).then_some(())
+    }
+
+    fn progress(&self, slot: &Slot, now: Timestamp) -> Progress {
+        let Some(report) = &slot.report else {
+            return Progress::default();
+        };
+        let fresh = report.observed && report.want.record.revision == slot.record.revision;
+        let ready_since = fresh
+            .then(|| status::ready_since(&status::pod_status(report, &self.node, now)))
+            .flatten();
+        Progress {
+            ready_since,
+            restarts: restarts(&slot.record, report),
+        }
+    }
+
+    /// Goals for the set's pods, and what follows from them.
+    fn roll_out(
+        &mut self,
+        key: &ObjectKey,
+        verdict: &Verdict,
+        decision: &Decision,
+        reasons: &mut Vec<Reason>,
+    ) {
+        reasons.extend(super::wish::held(&decision.set));
+        reasons.extend(unfollowed(&decision.set));
+        let facts = self.facts(key, decision);
+        let rollout = match self.replace(key, decision, &facts, reasons) {
+            Some(replace) => rollout::plan_rollout(verdict, &decision.target, replace, &facts),
+            None => rollout::refuse(verdict, &facts),
+        };
+        self.apply(key, decision, rollout, reasons);
+    }
+
+    /// The facts about a set's pods, oldest first.
+    fn facts(&mut self, key: &ObjectKey, decision: &Decision) -> Vec<PodFact> {
+        let now = (self.clock)();
+        let mut wake = None;
+        let slots: Vec<&Slot> = self.ledger.slots_of(key).collect();
+        let staged = slots.iter().find(|slot| {
+            slot.record.revision == decision.target.run && slot.record.ending_since.is_none()
+        });
+        let fact = |slot: &&Slot| {
+            let mut fact = slot.fact();
+            if let Some(ready_since) = self.progress(slot, now).ready_since {
+                let at = ready_since
+                    .checked_add(decision.policy.min_ready)
+                    .unwrap_or(Timestamp::MAX);
+                fact.available = at <= now;
+                if at > now {
+                    wake = Some(wake.map_or(at, |wake: Timestamp| wake.min(at)));
+                }
+            }
+            fact.renewable = decision.policy.in_place
+                && staged.is_some_and(|new| is_renewable(&slot.record, &new.record));
+            fact
+        };
+        let facts = slots.iter().map(fact).collect();
+        if let Some(at) = wake {
+            self.wake(key, at);
+        }
+        facts
+    }
+
+    /// When the pod is replaced; nothing where the update is refused because old and new cannot be
+    /// beside each other.
+    fn replace(
+        &self,
+        key: &ObjectKey,
+        decision: &Decision,
+        facts: &[PodFact],
+        reasons: &mut Vec<Reason>,
+    ) -> Option<Replace> {
+        let replace = decision.policy.replace;
+        if decision.target.went_back && replace == Replace::OnDelete {
+            return Some(Replace::WhenStaged);
+        }
+        if replace != Replace::WhenAvailable {
+            return Some(replace);
+        }
+        let run = &decision.target.run;
+        let old = facts
+            .iter()
+            .find(|fact| fact.started && !fact.ending && fact.revision != *run);
+        let running = facts
+            .iter()
+            .any(|fact| fact.revision == *run && fact.started);
+        let (Some(old), false) = (old, running) else {
+            return Some(replace);
+        };
+        let slots = self.ledger.slots_of(key);
+        let mut specs = slots.filter(|slot| slot.record.key.uid == old.uid);
+        let spec = specs.next().and_then(|slot| slot.record.pod.spec.as_ref());
+        let Some(port) = spec.and_then(|spec| ports::clash(decision.set.pod_spec(), spec)) else {
+            return Some(replace);
+        };
+        let message = format!(
+            "spec.updateStrategy.rollingUpdate.maxSurge: the new pod cannot start beside the old \
+             one, both have host port {port}; use maxUnavailable, or other ports. The old pod runs on"
+        );
+        reasons.push(Reason::new("HostPortConflict", message));
+        None
     }
 
     /// The set's own back-off where its annotation gives one.
     fn back_off_of(&self, set: &DaemonSet, reasons: &mut Vec<Reason>) -> BackOff {
+        let node = self.defaults.back_off;
         let Some(text) = set.annotation(backoff::ANNOTATION) else {
-            return self.back_off;
+            return node;
         };
-        backoff::from_annotation(text, self.back_off).unwrap_or_else(|why| {
+        backoff::from_annotation(text, node).unwrap_or_else(|why| {
             let message = format!("metadata.annotations[{}]: {why}", backoff::ANNOTATION);
             reasons.push(Reason::new("InvalidAnnotation", message));
-            self.back_off
+            node
         })
     }
 }
 
-/// Whether two wishes are the same to a worker; the record's identity stands for its content.
-fn same(old: &DesiredPod, new: &DesiredPod) -> bool {
-    Arc::ptr_eq(&old.record, &new.record)
-        && old.goal == new.goal
-        && old.references == new.references
-        && old.held == new.held
-        && old.back_off == new.back_off
-}
-
-/// Why nothing of a set may be started: fields that are accepted but cannot be honoured here.
-fn held(set: &DaemonSet) -> Vec<Reason> {
-    let reason = |error: crate::api::FieldError| {
-        Reason::new("Unsupported", format!("{}: {}", error.field, error.message))
-    };
-    set.unsupported().into_iter().map(reason).collect()
-}
-
-fn replace(set: &DaemonSet) -> Replace {
-    let strategy = set
-        .spec()
-        .update_strategy
-        .as_ref()
-        .and_then(|strategy| strategy.type_.as_deref());
-    if strategy == Some("OnDelete") {
-        Replace::OnDelete
-    } else {
-        Replace::WhenStaged
+fn report(rules: Vec<Rule>, verdict: Verdict, reasons: Vec<Reason>) -> SetReport {
+    SetReport {
+        verdict,
+        rules,
+        pods: Vec::new(),
+        reasons,
+        rollout: None,
     }
+}
+
+/// How often a pod's containers were restarted since it got its present specification.
+fn restarts(record: &PodRecord, report: &crate::model::PodReport) -> u32 {
+    let names = crate::plan::container_names(record);
+    let restarts = names.filter_map(|name| {
+        let newest = report.have.as_ref()?.newest(name)?;
+        let before = record
+            .renewals
+            .iter()
+            .find(|(renewed, _)| renewed.as_str() == name)
+            .map_or(0, |(_, renewal)| renewal.upto + u32::from(renewal.restart));
+        Some(newest.attempt.saturating_sub(before))
+    });
+    restarts.sum()
 }

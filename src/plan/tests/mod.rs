@@ -1,10 +1,12 @@
 //! The plan as a function, compared as whole values, and under simulation.
 
 mod backoff;
+mod in_place;
 mod pod;
 mod probes;
 mod rollout;
 mod simulation;
+mod target;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,6 +56,7 @@ fn pod(goal: Goal, init: &[(&str, Option<&str>)], main: &[&str]) -> Arc<DesiredP
         ..PodSpec::default()
     };
     let record = PodRecord {
+        renewals: BTreeMap::default(),
         key: key(),
         set: ObjectKey::new("default", "a"),
         revision: Revision::new("r1"),

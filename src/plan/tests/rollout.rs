@@ -2,7 +2,9 @@
 
 use crate::api::{Revision, Uid};
 use crate::model::{Goal, Verdict};
-use crate::plan::rollout::{PodFact, Replace, Rollout, end_all, leave_all, plan_rollout};
+use crate::plan::rollout::{
+    PodFact, Renew, Replace, Rollout, Target, end_all, leave_all, plan_rollout, refuse,
+};
 
 fn fact(uid: &str, revision: &str) -> PodFact {
     PodFact {
@@ -11,6 +13,32 @@ fn fact(uid: &str, revision: &str) -> PodFact {
         ending: false,
         staged: false,
         started: true,
+        available: false,
+        renewable: false,
+    }
+}
+
+fn target(run: &str) -> Target {
+    Target {
+        run: Revision::new(run),
+        stage: None,
+        went_back: false,
+        reasons: Vec::new(),
+    }
+}
+
+fn made(goals: Vec<(Uid, Goal)>) -> Rollout {
+    Rollout {
+        goals,
+        make: Some(Revision::new("2")),
+        renew: None,
+    }
+}
+
+fn only(goals: Vec<(Uid, Goal)>) -> Rollout {
+    Rollout {
+        goals,
+        ..Rollout::default()
     }
 }
 
@@ -21,31 +49,19 @@ fn goals(list: &[(&str, Goal)]) -> Vec<(Uid, Goal)> {
 }
 
 fn plan(replace: Replace, pods: &[PodFact]) -> Rollout {
-    plan_rollout(&Verdict::Run, &Revision::new("2"), replace, pods)
+    plan_rollout(&Verdict::Run, &target("2"), replace, pods)
 }
 
 #[test]
 fn without_a_pod_one_is_made() {
-    assert_eq!(
-        plan(Replace::WhenStaged, &[]),
-        Rollout {
-            goals: Vec::new(),
-            make: true
-        }
-    );
+    assert_eq!(plan(Replace::WhenStaged, &[]), made(Vec::new()));
 }
 
 #[test]
 fn an_update_is_made_staged_switched_and_run() {
     let old = fact("old", "1");
-    let made = plan(Replace::WhenStaged, std::slice::from_ref(&old));
-    assert_eq!(
-        made,
-        Rollout {
-            goals: goals(&[("old", Goal::Run)]),
-            make: true
-        }
-    );
+    let staging = plan(Replace::WhenStaged, std::slice::from_ref(&old));
+    assert_eq!(staging, made(goals(&[("old", Goal::Run)])));
 
     let mut new = PodFact {
         started: false,
@@ -75,13 +91,7 @@ fn an_update_is_made_staged_switched_and_run() {
     );
 
     let alone = plan(Replace::WhenStaged, &[new]);
-    assert_eq!(
-        alone,
-        Rollout {
-            goals: goals(&[("new", Goal::Run)]),
-            make: false
-        }
-    );
+    assert_eq!(alone, only(goals(&[("new", Goal::Run)])));
 }
 
 #[test]
@@ -93,13 +103,7 @@ fn an_update_overtaken_by_another_goes_before_it_ran() {
     };
     let plan = plan(Replace::WhenStaged, &[fact("old", "1"), stale]);
     let expected = goals(&[("old", Goal::Run), ("stale", Goal::End)]);
-    assert_eq!(
-        plan,
-        Rollout {
-            goals: expected,
-            make: true
-        }
-    );
+    assert_eq!(plan, made(expected));
 }
 
 #[test]
@@ -111,26 +115,14 @@ fn going_back_while_staging_leaves_the_running_pod() {
     };
     let plan = plan(Replace::WhenStaged, &[fact("old", "2"), staged]);
     let expected = goals(&[("old", Goal::Run), ("new", Goal::End)]);
-    assert_eq!(
-        plan,
-        Rollout {
-            goals: expected,
-            make: false
-        }
-    );
+    assert_eq!(plan, only(expected));
 }
 
 #[test]
 fn on_delete_waits_for_the_delete() {
     let old = fact("old", "1");
     let kept = plan(Replace::OnDelete, std::slice::from_ref(&old));
-    assert_eq!(
-        kept,
-        Rollout {
-            goals: goals(&[("old", Goal::Run)]),
-            make: false
-        }
-    );
+    assert_eq!(kept, only(goals(&[("old", Goal::Run)])));
     let deleted = plan(
         Replace::OnDelete,
         &[PodFact {
@@ -138,13 +130,7 @@ fn on_delete_waits_for_the_delete() {
             ..old
         }],
     );
-    assert_eq!(
-        deleted,
-        Rollout {
-            goals: goals(&[("old", Goal::End)]),
-            make: true
-        }
-    );
+    assert_eq!(deleted, made(goals(&[("old", Goal::End)])));
 }
 
 #[test]
@@ -166,13 +152,10 @@ fn keep_and_an_unsynced_source_start_and_end_nothing() {
         ..fact("new", "2")
     };
     let pods = [fact("old", "1"), staged];
-    let expected = Rollout {
-        goals: goals(&[("old", Goal::Run), ("new", Goal::End)]),
-        make: false,
-    };
+    let expected = only(goals(&[("old", Goal::Run), ("new", Goal::End)]));
     let keep = plan_rollout(
         &Verdict::Keep(Vec::new()),
-        &Revision::new("2"),
+        &target("2"),
         Replace::WhenStaged,
         &pods,
     );
@@ -188,10 +171,152 @@ fn stop_ends_everything() {
     let expected = goals(&[("old", Goal::End), ("new", Goal::End)]);
     let stop = plan_rollout(
         &Verdict::Stop(Vec::new()),
-        &Revision::new("2"),
+        &target("2"),
         Replace::WhenStaged,
         &pods,
     );
     assert_eq!(stop.goals, expected);
     assert_eq!(end_all(&pods).goals, expected);
+}
+
+/// The pods of an update by surge: the old one available, the new one as given.
+fn surge(new: PodFact) -> [PodFact; 2] {
+    let old = PodFact {
+        available: true,
+        ..fact("old", "1")
+    };
+    [old, new]
+}
+
+fn goals_of_surge(new: PodFact) -> Vec<(Uid, Goal)> {
+    plan(Replace::WhenAvailable, &surge(new)).goals
+}
+
+#[test]
+fn a_surge_runs_both_until_the_new_one_is_available() {
+    let made = PodFact {
+        started: false,
+        ..fact("new", "2")
+    };
+    let staging = goals(&[("old", Goal::Run), ("new", Goal::Stage)]);
+    assert_eq!(goals_of_surge(made.clone()), staging);
+    let both = goals(&[("old", Goal::Run), ("new", Goal::Run)]);
+    let staged = PodFact {
+        staged: true,
+        ..made
+    };
+    assert_eq!(goals_of_surge(staged), both);
+    assert_eq!(goals_of_surge(fact("new", "2")), both);
+    let available = PodFact {
+        available: true,
+        ..fact("new", "2")
+    };
+    let switched = goals(&[("old", Goal::End), ("new", Goal::Run)]);
+    assert_eq!(goals_of_surge(available), switched);
+}
+
+#[test]
+fn a_surge_that_goes_back_ends_the_new_pod_and_keeps_the_old_one() {
+    let rollout = plan_rollout(
+        &Verdict::Run,
+        &target("1"),
+        Replace::WhenAvailable,
+        &surge(fact("new", "2")),
+    );
+    let expected = goals(&[("old", Goal::Run), ("new", Goal::End)]);
+    assert_eq!(rollout, only(expected));
+}
+
+#[test]
+fn of_two_old_pods_the_available_one_keeps_up_the_service() {
+    let [old, middle] = surge(fact("middle", "1.5"));
+    let new = PodFact {
+        started: false,
+        ..fact("new", "2")
+    };
+    let plan = plan(Replace::WhenAvailable, &[old, middle, new]);
+    let expected = [
+        ("old", Goal::Run),
+        ("middle", Goal::End),
+        ("new", Goal::Stage),
+    ];
+    assert_eq!(plan.goals, goals(&expected));
+}
+
+#[test]
+fn what_is_held_is_staged_beside_what_runs() {
+    let held = Target {
+        stage: Some(Revision::new("2")),
+        ..target("1")
+    };
+    let plan = |pods: &[PodFact]| plan_rollout(&Verdict::Run, &held, Replace::WhenStaged, pods);
+    let old = fact("old", "1");
+    let next = PodFact {
+        started: false,
+        staged: true,
+        ..fact("next", "2")
+    };
+    assert_eq!(
+        plan(std::slice::from_ref(&old)),
+        made(goals(&[("old", Goal::Run)]))
+    );
+    let both = goals(&[("old", Goal::Run), ("next", Goal::Stage)]);
+    assert_eq!(plan(&[old, next.clone()]), only(both));
+    // The one that ran was deleted: another of its revision runs, beside the staged one.
+    let again = Rollout {
+        make: Some(Revision::new("1")),
+        ..only(goals(&[("next", Goal::Stage)]))
+    };
+    assert_eq!(plan(std::slice::from_ref(&next)), again);
+    let fresh = PodFact {
+        started: false,
+        ..fact("fresh", "1")
+    };
+    let run = goals(&[("next", Goal::Stage), ("fresh", Goal::Run)]);
+    assert_eq!(plan(&[next, fresh]).goals, run);
+}
+
+#[test]
+fn in_place_the_old_pod_takes_over_what_was_staged() {
+    let old = PodFact {
+        renewable: true,
+        ..fact("old", "1")
+    };
+    let mut new = PodFact {
+        started: false,
+        ..fact("new", "2")
+    };
+    let waits = plan(Replace::WhenStaged, &[old.clone(), new.clone()]);
+    assert_eq!(waits.renew, None);
+    new.staged = true;
+    let renews = plan(Replace::WhenStaged, &[old.clone(), new.clone()]);
+    let expected = Renew {
+        old: Uid::new("old"),
+        new: Uid::new("new"),
+    };
+    assert_eq!(renews.renew, Some(expected));
+    assert_eq!(
+        renews.goals,
+        goals(&[("old", Goal::Run), ("new", Goal::Stage)])
+    );
+    let renewed = PodFact {
+        revision: Revision::new("2"),
+        ..old
+    };
+    let done = plan(Replace::WhenStaged, &[renewed, new]);
+    let expected = goals(&[("old", Goal::Run), ("new", Goal::End)]);
+    assert_eq!(done, only(expected));
+}
+
+#[test]
+fn an_update_that_is_refused_leaves_what_runs() {
+    let staged = PodFact {
+        started: false,
+        ..fact("new", "2")
+    };
+    let pods = [fact("old", "1"), staged];
+    let expected = goals(&[("old", Goal::Run), ("new", Goal::End)]);
+    assert_eq!(refuse(&Verdict::Run, &pods), only(expected));
+    let ends = goals(&[("old", Goal::End), ("new", Goal::End)]);
+    assert_eq!(refuse(&Verdict::Stop(Vec::new()), &pods), only(ends));
 }

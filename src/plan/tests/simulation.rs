@@ -144,10 +144,10 @@ impl World {
             Action::StartContainer { id, .. } => {
                 self.container(id).state = ContainerState::Running { started_at: now };
             }
-            Action::RunPostStart { id, .. } => {
+            Action::UpdateResources { id, .. } | Action::RunPostStart { id, .. } => {
                 assert!(
                     self.container(id).is_running(),
-                    "a hook is run of a started container"
+                    "what is done to it is done while it runs"
                 );
             }
             Action::StopContainers { targets } => {

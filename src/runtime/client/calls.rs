@@ -185,6 +185,24 @@ impl Client {
         .map(drop)
     }
 
+    pub(in crate::runtime) async fn update_resources(
+        &self,
+        container: &ContainerId,
+        resources: cri::LinuxContainerResources,
+    ) -> Result<(), Status> {
+        let request = cri::UpdateContainerResourcesRequest {
+            container_id: container.0.clone(),
+            linux: Some(resources),
+            ..Default::default()
+        };
+        within(
+            deadline::CALL,
+            self.runtime.clone().update_container_resources(request),
+        )
+        .await
+        .map(drop)
+    }
+
     /// Makes the runtime open a container's log anew, at the path it was made with.
     pub(in crate::runtime) async fn reopen_log(
         &self,

@@ -172,6 +172,7 @@ mod tests {
             ..Default::default()
         };
         let record = PodRecord {
+            renewals: BTreeMap::default(),
             set: ObjectKey::new("default", "a"),
             key,
             revision: Revision::new("r"),

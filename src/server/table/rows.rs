@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Namespace, Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::{Value, json};
@@ -53,6 +53,12 @@ pub(super) fn columns(resource: Resource) -> &'static [Column] {
             ("Kernel-Version", "string", "", 1),
             ("Container-Runtime", "string", "", 1),
         ],
+        Resource::ControllerRevisions => &[
+            ("Name", "string", "name", 0),
+            ("Controller", "string", "", 0),
+            ("Revision", "string", "", 0),
+            ("Age", "string", "", 0),
+        ],
         Resource::ConfigMaps => &[
             ("Name", "string", "name", 0),
             ("Data", "string", "", 0),
@@ -73,8 +79,20 @@ pub(super) fn cells(item: &Item, now: Timestamp) -> Vec<Value> {
         Item::Pod(pod) => self::pod(pod, now),
         Item::Node(node) => self::node(node, now),
         Item::ConfigMap(map) => config_map(map, now),
+        Item::ControllerRevision(revision) => self::revision(revision, now),
         Item::Namespace(namespace) => self::namespace(namespace, now),
     }
+}
+
+fn revision(revision: &ControllerRevision, now: Timestamp) -> Vec<Value> {
+    let owners = revision.metadata.owner_references.iter().flatten();
+    let mut owner = owners.map(|owner| format!("daemonset.apps/{}", owner.name));
+    vec![
+        name(&revision.metadata),
+        owner.next().unwrap_or_else(|| NONE.to_owned()).into(),
+        revision.revision.into(),
+        age(&revision.metadata, now),
+    ]
 }
 
 fn daemonset(set: &DaemonSet, now: Timestamp) -> Vec<Value> {

@@ -69,6 +69,7 @@ pub(crate) async fn serve_view(view: NodeView) -> Served {
         view: receiver,
         logs: Arc::new(Logs),
         metrics: Arc::new(|| "setlet_up 1\n".to_owned()),
+        requests: tokio::sync::mpsc::channel(1).0,
         clock: || at(60),
         cancel: cancel.clone(),
     };

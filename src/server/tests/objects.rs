@@ -36,7 +36,7 @@ async fn discovery_names_what_is_served() {
             "/api/v1",
             vec!["configmaps", "namespaces", "nodes", "pods", "pods/log"],
         ),
-        ("/apis/apps/v1", vec!["daemonsets"]),
+        ("/apis/apps/v1", vec!["controllerrevisions", "daemonsets"]),
     ] {
         let document = get(&served, path).await.1;
         let resources = document["resources"].as_array().expect("resources");
@@ -116,7 +116,7 @@ async fn errors_are_statuses() {
     }
     let (code, _) = request(
         &served,
-        "DELETE /api/v1/namespaces/default/pods/web-a HTTP/1.1",
+        "DELETE /apis/apps/v1/namespaces/default/daemonsets/web HTTP/1.1",
     )
     .await;
     assert_eq!(code, 405);

@@ -101,6 +101,7 @@ pub(crate) fn pod(set: &DaemonSet, name: &str, containers: Vec<ObservedContainer
         spec.node_name = Some("edge-17".to_owned());
     }
     let record = PodRecord {
+        renewals: BTreeMap::default(),
         key: key.clone(),
         set: set.key().clone(),
         revision: set.revision().clone(),
@@ -156,6 +157,7 @@ pub(crate) fn ending(mut pod: PodReport) -> PodReport {
 
 pub(crate) fn report(verdict: Verdict, pods: &[&PodReport]) -> SetReport {
     SetReport {
+        rollout: None,
         verdict,
         rules: Vec::new(),
         pods: pods.iter().map(|pod| pod.want.key().uid.clone()).collect(),

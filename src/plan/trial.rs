@@ -1,0 +1,83 @@
+//! Whether a revision that is being tried is good, bad, or still to be waited for.
+//!
+//! A trial begins when the revision is let run; staging changes nothing that runs and may take as
+//! long as it takes. The deadline counts while the agent watches, so that a machine that was off, or
+//! an agent that was, holds nothing against a revision.
+
+use jiff::Timestamp;
+
+use super::policy::Policy;
+use crate::model::{Reason, RevisionRecord};
+
+/// What is known of the pod that a revision is tried with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Since when it is ready.
+    pub ready_since: Option<Timestamp>,
+    /// How often its containers were restarted since the trial began.
+    pub restarts: u32,
+}
+
+/// What is to be said of a trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// Available: ready for `minReadySeconds`.
+    Good,
+    /// It will not become so.
+    Bad(Reason),
+    /// Neither yet; to be looked at again then.
+    Wait(Timestamp),
+    /// Nothing is tried.
+    NoTrial,
+}
+
+/// Judges the trial of a revision. `watched_since` is when the agent began to look.
+#[must_use]
+pub fn judge(
+    revision: &RevisionRecord,
+    progress: &Progress,
+    policy: &Policy,
+    watched_since: Timestamp,
+    now: Timestamp,
+) -> Judgement {
+    let available_at = progress
+        .ready_since
+        .map(|since| later(since, policy.min_ready));
+    let available = available_at.is_some_and(|at| at <= now);
+    let Some(began) = revision.trial_since else {
+        // One that was given up and runs on, for want of a better one, may still come to be good.
+        return match available_at {
+            Some(_) if revision.good_since.is_some() => Judgement::NoTrial,
+            Some(_) if available => Judgement::Good,
+            Some(at) => Judgement::Wait(at),
+            None => Judgement::NoTrial,
+        };
+    };
+    if available {
+        return Judgement::Good;
+    }
+    let deadline = later(began.max(watched_since), policy.deadline);
+    if progress.restarts > policy.max_restarts {
+        let message = format!(
+            "its containers restarted {} times before it was available",
+            progress.restarts
+        );
+        return Judgement::Bad(Reason::new("RestartedTooOften", message));
+    }
+    if now >= deadline {
+        let message = format!(
+            "it was not available within {:#}",
+            in_words(policy.deadline)
+        );
+        return Judgement::Bad(Reason::new("ProgressDeadlineExceeded", message));
+    }
+    Judgement::Wait(available_at.map_or(deadline, |at| at.min(deadline)))
+}
+
+fn later(from: Timestamp, by: std::time::Duration) -> Timestamp {
+    from.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+fn in_words(time: std::time::Duration) -> jiff::SignedDuration {
+    jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX)
+}
