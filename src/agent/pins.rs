@@ -1,5 +1,5 @@
-//! Which images are wanted: those of every pod that is not to end, once it is known which pods those
-//! are.
+//! Which images are wanted: those of every pod that is not to end, and of the revision each set
+//! would go back to, once it is known which those are.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::revisions;
 use crate::model::{Goal, NodeView};
 
 /// Publishes the wanted images as the view changes, until cancelled.
@@ -46,5 +47,17 @@ fn images(view: &NodeView) -> BTreeSet<String> {
         let mounted = volumes.filter_map(|volume| volume.image.as_ref()?.reference.clone());
         containers.filter_map(|c| c.image.clone()).chain(mounted)
     })
+    .chain(last_good(view))
     .collect()
+}
+
+/// The images of every set's last good revision.
+fn last_good(view: &NodeView) -> impl Iterator<Item = String> + '_ {
+    let rollouts = view.sets.values().filter_map(|set| set.rollout.as_ref());
+    let good = rollouts.filter_map(|rollout| {
+        let revisions = rollout.record.revisions.iter();
+        let good = revisions.filter(|revision| revision.good_since.is_some());
+        good.max_by_key(|revision| revision.good_since)
+    });
+    good.flat_map(|revision| revisions::images_of(&revision.object).map(str::to_owned))
 }

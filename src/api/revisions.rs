@@ -79,6 +79,20 @@ pub fn template_of(revision: &ControllerRevision) -> Option<PodTemplateSpec> {
     serde_json::from_value(template).ok()
 }
 
+/// The images that a recorded template names, of containers and of volumes.
+pub fn images_of(revision: &ControllerRevision) -> impl Iterator<Item = &str> {
+    let spec = revision
+        .data
+        .iter()
+        .filter_map(|RawExtension(data)| data.pointer("/spec/template/spec"));
+    spec.flat_map(|spec| {
+        let list = |name: &str| spec[name].as_array().into_iter().flatten();
+        let containers = list("initContainers").chain(list("containers"));
+        let named = containers.filter_map(|container| container["image"].as_str());
+        named.chain(list("volumes").filter_map(|v| v["image"]["reference"].as_str()))
+    })
+}
+
 /// The object that records the set's present template under this number.
 ///
 /// `taken` tells whether a name belongs to another object already; another hash is tried then, and

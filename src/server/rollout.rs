@@ -131,7 +131,7 @@ fn progress(
         .find(|pod| pod.want.record.revision == *wanted && pod.want.goal == Goal::Run);
     let min_ready = rollout.set.spec().min_ready_seconds.unwrap_or(0).max(0);
     let available = new.is_some_and(|pod| {
-        let since = status::ready_since(&status::pod_status(pod, &view.node, now));
+        let since = status::ready_since(pod, &view.node, now);
         since.is_some_and(|since| {
             since + Duration::from_secs(min_ready.unsigned_abs().into()) <= now
         })

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DaemonSet as Object, DaemonSetStatus};
-use k8s_openapi::api::core::v1::PodStatus;
 
 use super::pod_status;
 use crate::api::Revision;
 use crate::api::daemonset::DaemonSet;
-use crate::model::{NodeFacts, PodReport, SetReport};
+use crate::model::{ContainerState, NodeFacts, PodReport, SetReport};
 
 /// The status of a DaemonSet of whose pods `pods` are the reports, oldest first.
 #[must_use]
@@ -38,7 +37,7 @@ pub fn daemonset_status(
             .as_ref()
             .and_then(|s| s.min_ready_seconds)
             .unwrap_or(0);
-        let ready = ready_since(&pod_status(oldest, node, now));
+        let ready = ready_since(oldest, node, now);
         available = ready.is_some_and(|since| {
             since + Duration::from_secs(wait.max(0).unsigned_abs().into()) <= now
         });
@@ -78,10 +77,19 @@ fn number(holds: bool) -> Option<i32> {
     holds.then_some(1)
 }
 
-/// Since when the pod's condition `Ready` holds.
+/// Since when a pod is ready, to the nanosecond: `minReadySeconds` count from here, and the
+/// condition's own time is cut to the second.
 #[must_use]
-pub fn ready_since(status: &PodStatus) -> Option<Timestamp> {
+pub fn ready_since(report: &PodReport, node: &NodeFacts, now: Timestamp) -> Option<Timestamp> {
+    let status = pod_status(report, node, now);
     let mut conditions = status.conditions.iter().flatten();
-    let ready = conditions.find(|c| c.type_ == "Ready" && c.status == "True")?;
-    ready.last_transition_time.as_ref().map(|t| t.0)
+    conditions.find(|c| c.type_ == "Ready" && c.status == "True")?;
+    let started = report.have.iter().flat_map(|have| &have.containers);
+    let started = started.filter_map(|container| match container.state {
+        ContainerState::Running { started_at } => Some(started_at),
+        _ => None,
+    });
+    let probed = report.probes.values().filter_map(|probe| probe.changed_at);
+    let changed = started.chain(probed).max();
+    Some(changed.unwrap_or(report.want.record.created_at))
 }

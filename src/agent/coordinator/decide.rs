@@ -194,7 +194,7 @@ impl Coordinator {
         };
         let fresh = report.observed && report.want.record.revision == slot.record.revision;
         let ready_since = fresh
-            .then(|| status::ready_since(&status::pod_status(report, &self.node, now)))
+            .then(|| status::ready_since(report, &self.node, now))
             .flatten();
         Progress {
             ready_since,

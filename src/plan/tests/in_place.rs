@@ -57,9 +57,15 @@ fn images_environment_resources_and_commands_may_change_and_nothing_else() {
     );
     let amounts = json!({"memory": "10Mi", "cpu": "1"});
     let guaranteed = json!({"limits": amounts, "requests": amounts});
-    let mut other = with("/containers/0/resources", guaranteed.clone());
-    other["containers"][1]["resources"] = guaranteed;
-    assert!(!renewable(&other), "another QoS class is another cgroup");
+    let one = |resources: Value| {
+        let container = json!({"name": "a", "image": "a:1", "resources": resources});
+        record(&json!({"containers": [container]}))
+    };
+    let (before, after) = (one(json!({})), one(guaranteed));
+    assert!(
+        !is_renewable(&before, &after),
+        "another QoS class is another cgroup"
+    );
 }
 
 #[test]
