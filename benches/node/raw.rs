@@ -182,6 +182,7 @@ fn desired(name: &str, manifest: &str) -> DesiredPod {
         goal: Goal::Run,
         references: Arc::default(),
         held: Vec::new(),
+        ports: Vec::new(),
         back_off: BackOff::default(),
     }
 }

@@ -8,6 +8,7 @@ mod apply;
 mod commands;
 mod decide;
 mod history;
+mod ports;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use crate::model::{
     DesiredPod, NodeFacts, ObservedPod, PodRecord, PodReport, Reason, SetDefaults, SetRecord,
     SetReport, Snapshot,
 };
+use crate::plan::ports::host_ports;
 use crate::server;
 use crate::store::Store;
 use history::SetState;
@@ -244,6 +246,11 @@ impl Coordinator {
         }
         if let Some(slot) = self.ledger.remove(uid) {
             info!(pod = %slot.record.key, "gone");
+            let spec = slot.record.pod.spec.as_ref();
+            if spec.is_some_and(|spec| !host_ports(spec).is_empty()) {
+                // Somebody may have waited for its ports.
+                self.dirty.extend(self.ledger.sets().cloned());
+            }
         }
         self.gone.insert(uid.clone());
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::Uid;
-use crate::model::{Action, Answer, Check, ContainerId, ObservedPod, Outcome};
+use crate::model::{Action, Answer, Check, ContainerId, HostPort, ObservedPod, Outcome, Reason};
+use crate::node;
 use crate::probe::{self, Ask};
 use crate::runtime::{Cri, Error, Runtime, cgroup};
 use crate::volume;
@@ -50,6 +51,7 @@ impl Cri for Hands {
                     Err(error) => Outcome::Failed(error.reason()),
                 },
             ),
+            Action::CheckPorts { ports } => Ok(check_ports(ports)),
             Action::Teardown { key } => {
                 let (logs, links) = (&places.pod_logs, &places.container_logs);
                 let gone = volume::teardown(key, &places.pods_root, logs, links)
@@ -93,4 +95,15 @@ impl Ask for Hands {
         )
         .await
     }
+}
+
+fn check_ports(ports: &[HostPort]) -> Outcome {
+    let message = match node::ports::first_taken(ports) {
+        Ok(None) => return Outcome::Done,
+        Ok(Some(port)) => {
+            format!("host port {port} is in use on this node; the pod that runs is left as it is")
+        }
+        Err(error) => error.to_string(),
+    };
+    Outcome::Failed(Reason::new("HostPortConflict", message))
 }

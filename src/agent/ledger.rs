@@ -62,6 +62,21 @@ impl Slot {
         Some(Arc::clone(&mailbox.borrow().references))
     }
 
+    /// Whether the runtime has something of it, as far as is known.
+    #[must_use]
+    pub fn has_sandbox(&self) -> bool {
+        let report = self.report.as_ref().and_then(|report| report.have.as_ref());
+        self.seen || report.is_some_and(|have| !have.sandboxes.is_empty())
+    }
+
+    /// Whether its host ports are its own: it runs, or may make its sandbox now.
+    #[must_use]
+    pub fn has_ports(&self) -> bool {
+        let wish = self.mailbox.as_ref().map(watch::Sender::borrow);
+        let may_run = wish.is_some_and(|wish| wish.goal == Goal::Run && wish.held.is_empty());
+        may_run || self.has_sandbox()
+    }
+
     /// The goal its worker was last given.
     fn goal(&self) -> Option<Goal> {
         self.mailbox.as_ref().map(|mailbox| mailbox.borrow().goal)
@@ -70,12 +85,6 @@ impl Slot {
     /// What rollout needs to know; whether it is available or renewable is not seen from here.
     #[must_use]
     pub fn fact(&self) -> PodFact {
-        let has_sandbox = |report: &PodReport| {
-            report
-                .have
-                .as_ref()
-                .is_some_and(|have| !have.sandboxes.is_empty())
-        };
         PodFact {
             uid: self.record.key.uid.clone(),
             revision: self.record.revision.clone(),
@@ -84,9 +93,7 @@ impl Slot {
                 .report
                 .as_ref()
                 .is_some_and(|report| report.plan.staged),
-            started: self.seen
-                || self.goal() == Some(Goal::Run)
-                || self.report.as_ref().is_some_and(has_sandbox),
+            started: self.goal() == Some(Goal::Run) || self.has_sandbox(),
             available: false,
             renewable: false,
         }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::ContainerName;
-use crate::model::{Check, ContainerId, DesiredPod, ImageState, Reason, SandboxId, VolumePaths};
+use crate::model::{
+    Check, ContainerId, DesiredPod, HostPort, ImageState, Reason, SandboxId, VolumePaths,
+};
 
 /// One container to stop and the time it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,11 @@ pub enum Action {
         pod: Arc<DesiredPod>,
         /// The image as the pod names it.
         image: String,
+    },
+    /// Look whether host ports are free.
+    CheckPorts {
+        /// Which.
+        ports: Vec<HostPort>,
     },
     /// Make the sandbox.
     RunSandbox {
@@ -183,6 +190,10 @@ impl fmt::Display for Action {
             Self::PrepareVolumes { .. } => f.write_str("prepare volumes"),
             Self::EnsureImage { image, policy, .. } => write!(f, "ensure image {image} ({policy})"),
             Self::RecheckImage { image, .. } => write!(f, "ask again for image {image}"),
+            Self::CheckPorts { ports } => {
+                f.write_str("look for host ports")?;
+                ports.iter().try_for_each(|port| write!(f, " {port}"))
+            }
             Self::RunSandbox { attempt, .. } => write!(f, "run sandbox, attempt {attempt}"),
             Self::CreateContainer {
                 container, attempt, ..

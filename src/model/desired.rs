@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, PodSpec, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{ContainerName, ObjectKey, PodKey, Revision};
-use crate::model::Reason;
+use crate::model::{HostPort, Reason};
 
 /// How far a pod is to be brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +126,8 @@ pub struct DesiredPod {
     /// Reasons for which nothing of it may be started now (for example fields that cannot be
     /// honoured); empty for a pod that may run.
     pub held: Vec<Reason>,
+    /// Host ports that the pod in whose place it comes does not have, and that must be free.
+    pub ports: Vec<HostPort>,
     /// The back-off of its containers.
     pub back_off: BackOff,
 }
@@ -198,6 +200,7 @@ impl DesiredPod {
             goal: Goal::Run,
             references: Arc::new(references),
             held: Vec::new(),
+            ports: Vec::new(),
             back_off: BackOff::default(),
         }
     }

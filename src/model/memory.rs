@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{ContainerId, Probed, Reason, References, SandboxId};
+use crate::model::{ContainerId, HostPort, Probed, Reason, References, SandboxId};
 
 /// The memory of one pod's worker.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,6 +22,8 @@ pub struct PodMemory {
     pub stale: BTreeMap<String, Stale>,
     /// The pod's volumes on the host.
     pub volumes: VolumeState,
+    /// Host ports that have to be free before the pod is switched to.
+    pub ports: PortState,
     /// Failures of making the sandbox since the last success.
     pub sandbox: Option<Failure>,
     /// Sandboxes that were stopped in this life of the worker: a dead one looks the same before and
@@ -95,6 +97,18 @@ pub struct PullProgress {
     pub done: u64,
     /// Bytes in all, as far as known.
     pub total: u64,
+}
+
+/// What is known of host ports.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum PortState {
+    /// Not looked at in this life of the worker.
+    #[default]
+    Unknown,
+    /// These were free.
+    Free(Vec<HostPort>),
+    /// One of them is in use.
+    Failed(Failure),
 }
 
 /// What is remembered of one container.

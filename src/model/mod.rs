@@ -7,6 +7,7 @@ mod command;
 mod desired;
 pub mod downward;
 pub mod expand;
+mod host_port;
 mod memory;
 mod node;
 mod observed;
@@ -25,9 +26,10 @@ pub use command::{Command, Refusal, RolloutCommand};
 pub use desired::{
     BackOff, DesiredPod, Goal, PodRecord, References, Renewal, RolloutDefaults, SetDefaults,
 };
+pub use host_port::HostPort;
 pub use memory::{
-    ContainerMemory, Failure, ImageState, InstanceMemory, PodMemory, PostStart, PullProgress,
-    Stale, VolumePaths, VolumeState,
+    ContainerMemory, Failure, ImageState, InstanceMemory, PodMemory, PortState, PostStart,
+    PullProgress, Stale, VolumePaths, VolumeState,
 };
 pub use node::{NodeFacts, Taint, TaintEffect};
 pub use observed::{

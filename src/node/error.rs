@@ -41,4 +41,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The sockets of this machine cannot be listed.
+    #[error("cannot list sockets in {path}: {source}", path = path.display())]
+    Sockets {
+        /// The kernel's list.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }

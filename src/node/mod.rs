@@ -8,6 +8,7 @@ mod capacity;
 mod error;
 mod identity;
 pub mod kubelet;
+pub mod ports;
 mod system;
 
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@ use super::backoff::failed_again;
 use super::images::mounted;
 use crate::model::{
     Action, ContainerId, DesiredPod, Failure, ImageState, ObservedPod, Outcome, PodMemory,
-    PostStart, Reason, Stale, StopKind, VolumeState,
+    PortState, PostStart, Reason, Stale, StopKind, VolumeState,
 };
 
 /// Takes the outcome of an action into the memory.
@@ -20,6 +20,9 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
                 paths,
                 references: Arc::clone(&pod.references),
             };
+        }
+        (Action::CheckPorts { ports }, Outcome::Done) => {
+            memory.ports = PortState::Free(ports.clone());
         }
         (Action::EnsureImage { image, .. }, outcome) => {
             remember_image(memory, image, outcome, now);
@@ -53,22 +56,26 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
             remember_recheck(memory, image, outcome, now);
         }
         (Action::RunSandbox { .. }, Outcome::Done) => memory.sandbox = None,
-        (Action::StopSandbox { id }, Outcome::Done) => {
-            memory.stopped.insert(id.clone());
-            memory.teardown = None;
-        }
-        (Action::RemoveSandbox { id }, Outcome::Done) => {
-            memory.stopped.remove(id);
-            memory.teardown = None;
-        }
-        (Action::StopContainers { .. } | Action::RemoveContainer { .. }, Outcome::Done) => {
-            memory.teardown = None;
-        }
-        (Action::Teardown { .. }, Outcome::Done) => {
-            memory.torn_down = true;
-            memory.teardown = None;
-        }
+        (
+            Action::StopSandbox { .. }
+            | Action::RemoveSandbox { .. }
+            | Action::StopContainers { .. }
+            | Action::RemoveContainer { .. }
+            | Action::Teardown { .. },
+            Outcome::Done,
+        ) => remember_end(memory, action),
         (action, Outcome::Failed(reason)) => remember_failure(memory, action, reason, now),
+        _ => {}
+    }
+}
+
+/// A step towards the end was done, so what failed before has not failed for good.
+fn remember_end(memory: &mut PodMemory, action: &Action) {
+    memory.teardown = None;
+    match action {
+        Action::StopSandbox { id } => drop(memory.stopped.insert(id.clone())),
+        Action::RemoveSandbox { id } => drop(memory.stopped.remove(id)),
+        Action::Teardown { .. } => memory.torn_down = true,
         _ => {}
     }
 }
@@ -78,6 +85,7 @@ pub fn forget_failures(memory: &mut PodMemory) {
     if matches!(memory.volumes, VolumeState::Failed(_)) {
         memory.volumes = VolumeState::Unknown;
     }
+    memory.ports = PortState::Unknown;
     memory.containers.clear();
     memory.sandbox = None;
     memory.teardown = None;
@@ -196,6 +204,13 @@ fn remember_failure(memory: &mut PodMemory, action: &Action, reason: Reason, now
                 _ => None,
             };
             memory.volumes = VolumeState::Failed(again(before));
+        }
+        Action::CheckPorts { .. } => {
+            let before = match &memory.ports {
+                PortState::Failed(failure) => Some(failure),
+                _ => None,
+            };
+            memory.ports = PortState::Failed(again(before));
         }
         Action::RunSandbox { .. } => memory.sandbox = Some(again(memory.sandbox.as_ref())),
         Action::CreateContainer { container, .. } | Action::StartContainer { container, .. } => {

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 
 use crate::model::{
     Action, BackOff, DesiredPod, Goal, ObservedPod, ObservedSandbox, PodMemory, PodPlan, PodRecord,
-    Reason, SandboxState, VolumePaths, VolumeState,
+    PortState, Reason, SandboxState, VolumePaths, VolumeState,
 };
 
 pub use memory::{forget_failures, forget_removed, remember};
@@ -72,7 +72,33 @@ fn stage(pod: &Arc<DesiredPod>, memory: &PodMemory, now: Timestamp, plan: &mut P
         ready &= images::image(pod, &container, memory, now, plan).is_some();
         ready &= images::volumes(pod, &container, memory, now, plan);
     }
+    ready &= ports_are_free(pod, memory, now, plan);
     plan.staged = ready;
+}
+
+/// Whether the host ports that the pod before does not have are free; plans to look otherwise.
+fn ports_are_free(
+    pod: &DesiredPod,
+    memory: &PodMemory,
+    now: Timestamp,
+    plan: &mut PodPlan,
+) -> bool {
+    match &memory.ports {
+        _ if pod.ports.is_empty() => return true,
+        PortState::Free(ports) if *ports == pod.ports => return true,
+        PortState::Failed(failure) => {
+            let at = backoff::retry_at(failure, backoff::VOLUME);
+            plan.reasons.push(failure.reason.clone().retried_at(at));
+            if wait_until(at, now, plan) {
+                return false;
+            }
+        }
+        PortState::Free(_) | PortState::Unknown => {}
+    }
+    plan.actions.push(Action::CheckPorts {
+        ports: pod.ports.clone(),
+    });
+    false
 }
 
 /// A pod that runs: volumes, sandbox, containers, and what dead attempts leave behind.

@@ -1,29 +1,10 @@
 //! The host ports of pods, and whether two pods can be beside each other on one node.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use k8s_openapi::api::core::v1::PodSpec;
 
-/// One port of the host that a pod declares.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostPort {
-    /// The port.
-    pub port: i32,
-    /// `TCP`, `UDP` or `SCTP`.
-    pub protocol: String,
-    /// The host's address; empty for all of them.
-    pub ip: String,
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.ip.is_empty() {
-            write!(f, "{}:", self.ip)?;
-        }
-        write!(f, "{}/{}", self.port, self.protocol)
-    }
-}
+use crate::model::HostPort;
 
 /// The host ports a pod declares; under `hostNetwork` every container port is one, as the API
 /// server defaults a pod.
@@ -64,4 +45,14 @@ fn overlap(one: &HostPort, other: &HostPort) -> bool {
     one.port == other.port
         && one.protocol == other.protocol
         && (one.ip == other.ip || every(&one.ip) || every(&other.ip))
+}
+
+/// The ports that have to be free before `new` takes the place of `old`: those it has besides.
+#[must_use]
+pub fn to_be_freed(new: &PodSpec, old: &PodSpec) -> Vec<HostPort> {
+    let had = host_ports(old);
+    let wanted = host_ports(new).into_iter();
+    wanted
+        .filter(|port| !had.iter().any(|other| overlap(port, other)))
+        .collect()
 }

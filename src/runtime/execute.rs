@@ -20,6 +20,7 @@ impl Runtime {
     pub(super) async fn execute_action(&self, action: &Action) -> Result<Outcome, Error> {
         let outcome = match action {
             Action::PrepareVolumes { .. }
+            | Action::CheckPorts { .. }
             | Action::RunPostStart { .. }
             | Action::Teardown { .. } => {
                 return Err(Error::NotRuntime {

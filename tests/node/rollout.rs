@@ -20,6 +20,7 @@ pub fn register(suite: &mut Suite) {
         "rollout::a_hold_waits_for_approve",
         a_hold_waits_for_approve,
     );
+    suite.together("rollout::ports_in_use_are_named", ports_in_use_are_named);
     suite.together("rollout::pause_and_resume", pause_and_resume);
     suite.together("rollout::history_and_undo", history_and_undo);
     suite.together("rollout::restart_is_a_revision", restart_is_a_revision);
@@ -112,6 +113,43 @@ fn a_surge_with_one_port_is_refused(containerd: &Arc<Containerd>) {
     let other = ["ports: [{containerPort: 31998}]", TWO[0]];
     agent.put("a.yaml", &version(&set, &other));
     wait_replaced(&agent, "clash", &before);
+}
+
+fn ports_in_use_are_named(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "ports");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = listener.local_addr().expect("its address").port();
+    let set = Set {
+        pod: &["hostNetwork: true"],
+        container: &["ports: [{containerPort: 31987}]"],
+        ..sleeper("ports")
+    };
+    agent.put("a.yaml", &set.yaml());
+    let before = agent.wait_running("ports", 1);
+    let rival = Set {
+        name: "rival",
+        ..set.clone()
+    };
+    agent.put("b.yaml", &rival.yaml());
+    wait_said(
+        &agent,
+        &format!(
+            "host port 31987/TCP belongs to pod default/{}",
+            before[0].pod()
+        ),
+    );
+    let more = format!("ports: [{{containerPort: 31987}}, {{containerPort: {taken}}}]");
+    agent.put("a.yaml", &version(&set, &[&more]));
+    wait_said(
+        &agent,
+        &format!("host port {taken}/TCP is in use on this node"),
+    );
+    assert_eq!(agent.running_of("ports"), before);
+    drop(listener);
+    wait_replaced(&agent, "ports", &before);
+    assert_eq!(agent.running_of("rival"), []);
+    agent.remove("a.yaml");
+    agent.wait_running("rival", 1);
 }
 
 fn a_hold_waits_for_approve(containerd: &Arc<Containerd>) {

@@ -66,6 +66,7 @@ impl Case<'_> {
             goal: Goal::Run,
             references: Arc::new(References::default()),
             held: Vec::new(),
+            ports: Vec::new(),
             back_off: BackOff::default(),
         })
     }

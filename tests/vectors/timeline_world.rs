@@ -177,7 +177,9 @@ impl World {
                 self.kill_sandbox(Some(id));
             }
             Action::RemoveSandbox { id } => self.remove_sandbox(id),
-            Action::UpdateResources { .. } | Action::Teardown { .. } => {}
+            Action::CheckPorts { .. }
+            | Action::UpdateResources { .. }
+            | Action::Teardown { .. } => {}
         }
         self.pass(CALL);
         Outcome::Done

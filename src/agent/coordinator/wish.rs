@@ -27,9 +27,13 @@ impl Coordinator {
         let current = decision.filter(|decision| {
             goal != Goal::End && slot.record.revision == *decision.set.revision()
         });
-        let held = current
+        let mut held = current
             .map(|decision| held(&decision.set))
             .unwrap_or_default();
+        if current.is_some() {
+            held.extend(self.port_taken(slot));
+        }
+        let ports = self.ports_to_be_freed(slot);
         let back_off = decision.map_or(self.defaults.back_off, |decision| decision.back_off);
         let Some(slot) = self.ledger.get_mut(uid) else {
             return;
@@ -45,6 +49,7 @@ impl Coordinator {
             goal,
             references,
             held,
+            ports,
             back_off,
         });
         match &slot.mailbox {
@@ -120,5 +125,6 @@ fn same(old: &DesiredPod, new: &DesiredPod) -> bool {
         && old.goal == new.goal
         && old.references == new.references
         && old.held == new.held
+        && old.ports == new.ports
         && old.back_off == new.back_off
 }

@@ -72,6 +72,7 @@ fn pod(goal: Goal, init: &[(&str, Option<&str>)], main: &[&str]) -> Arc<DesiredP
         goal,
         references: Arc::default(),
         held: Vec::new(),
+        ports: Vec::new(),
         back_off: BackOff::default(),
     })
 }

@@ -126,6 +126,7 @@ impl World {
             Action::EnsureImage { .. } | Action::RecheckImage { .. } => {
                 return Outcome::Image(present());
             }
+            Action::CheckPorts { .. } => {}
             Action::RunSandbox { attempt, .. } => {
                 self.made += 1;
                 let id = SandboxId(format!("s{}", self.made));

@@ -199,6 +199,7 @@ mod tests {
                 ..Default::default()
             }),
             held: Vec::new(),
+            ports: Vec::new(),
             back_off: BackOff::default(),
         }
     }

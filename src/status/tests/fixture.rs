@@ -122,6 +122,7 @@ pub(crate) fn pod(set: &DaemonSet, name: &str, containers: Vec<ObservedContainer
             goal: Goal::Run,
             references: Arc::new(References::default()),
             held: Vec::new(),
+            ports: Vec::new(),
             back_off: BackOff::default(),
         }),
         have: Some(Arc::new(ObservedPod {
