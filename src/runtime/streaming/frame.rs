@@ -25,7 +25,7 @@ const SYNC: [u8; 5] = [0, 0, 0, 0xff, 0xff];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Head {
     /// Bytes of a stream, its last ones with `fin`.
-    Data {
+    Bytes {
         stream: u32,
         fin: bool,
         length: usize,
@@ -44,7 +44,7 @@ impl Head {
         let [a, b, c, d, flags, x, y, z] = bytes;
         let length = u32::from_be_bytes([0, x, y, z]) as usize;
         if a & CONTROL == 0 {
-            return Some(Self::Data {
+            return Some(Self::Bytes {
                 stream: u32::from_be_bytes([a, b, c, d]),
                 fin: flags & FIN != 0,
                 length,
@@ -89,8 +89,8 @@ pub(super) fn pong(payload: &[u8]) -> Vec<u8> {
     control(PING, payload)
 }
 
-/// The head of a data frame.
-pub(super) fn data_head(stream: u32, length: usize, fin: bool) -> [u8; HEAD] {
+/// The head of a frame of bytes.
+pub(super) fn bytes_head(stream: u32, length: usize, fin: bool) -> [u8; HEAD] {
     let [a, b, c, d] = stream.to_be_bytes();
     let [_, x, y, z] = low(length).to_be_bytes();
     [a, b, c, d, u8::from(fin) * FIN, x, y, z]
@@ -158,13 +158,13 @@ mod tests {
 
     #[test]
     fn heads() {
-        let data = data_head(5, 0x01_02_03, true);
-        let expected = Head::Data {
+        let head = bytes_head(5, 0x01_02_03, true);
+        let expected = Head::Bytes {
             stream: 5,
             fin: true,
             length: 0x01_02_03,
         };
-        assert_eq!(Head::read(data), Some(expected));
+        assert_eq!(Head::read(head), Some(expected));
         let ping = pong(&[0, 0, 0, 7]);
         let head = ping[..HEAD].try_into().expect("eight bytes");
         assert_eq!(Head::read(head), Some(Head::Ping { length: 4 }));

@@ -103,7 +103,7 @@ impl Input {
 
     async fn write(&mut self, stream: u32, bytes: &[u8], fin: bool) -> Result<(), StreamError> {
         self.unsent
-            .extend(frame::data_head(stream, bytes.len(), fin));
+            .extend(frame::bytes_head(stream, bytes.len(), fin));
         self.unsent.extend(bytes);
         self.flush().await
     }

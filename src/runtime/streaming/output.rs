@@ -35,7 +35,7 @@ pub struct Output {
     streams: Streams,
     /// Those that are not at their end.
     open: Vec<u32>,
-    /// The data frame that is being read: its stream, what is left of it, and whether it is the last.
+    /// The frame of bytes that is being read: its stream, what is left of it, and whether it is the last.
     within: Option<(u32, usize, bool)>,
     status: Vec<u8>,
     buffer: BytesMut,
@@ -86,7 +86,7 @@ impl Output {
                 return self.end(error);
             }
             match Head::read(head).ok_or(StreamError::Frame)? {
-                Head::Data {
+                Head::Bytes {
                     stream,
                     fin,
                     length,

@@ -106,7 +106,7 @@ impl Streams {
             return Heard::Gone;
         }
         match Head::read(head).expect("a frame") {
-            Head::Data {
+            Head::Bytes {
                 stream,
                 fin,
                 length,
@@ -130,7 +130,7 @@ impl Streams {
     }
 
     pub(crate) async fn say(&mut self, name: &str, bytes: &[u8], fin: bool) {
-        let head = frame::data_head(self.numbers[name], bytes.len(), fin);
+        let head = frame::bytes_head(self.numbers[name], bytes.len(), fin);
         let frame = [&head[..], bytes].concat();
         // The client may have gone.
         self.stream.write_all(&frame).await.ok();
