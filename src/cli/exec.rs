@@ -19,7 +19,8 @@ use terminal::Terminal;
 
 /// The protocol of the streams.
 const PROTOCOL: &str = "v5.channel.k8s.io";
-/// The exit status when the runtime could not start the command, as `env` and `chroot` have it.
+/// The exit status when the runtime could not run the command, as `env` and `chroot` have it.
+/// Differs: kubectl ends with 1, which a command that was run may do, too.
 const CANNOT_START: u8 = 126;
 
 /// Where to run what.
