@@ -6,6 +6,7 @@
 
 mod coordinator;
 mod error;
+mod execs;
 mod gauges;
 mod hands;
 mod hooks;
@@ -109,7 +110,9 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     start_source(&mut tasks, &channels, &config, &store, &metrics);
     let (requests, commands) = mpsc::channel(REQUESTS);
     start_coordinator(&mut tasks, &channels, &config, &runtime, store, commands)?;
-    start_server(&mut tasks, &channels, &config, socket, &metrics, requests);
+    start_server(
+        &mut tasks, &channels, &config, &runtime, socket, &metrics, requests,
+    );
     serve_until_told(&mut tasks, &channels, path).await?;
     Notify::stopping();
     info!("the agent stops; its pods run on");
@@ -328,6 +331,7 @@ fn start_server(
     tasks: &mut Tasks,
     channels: &Channels,
     config: &Config,
+    runtime: &Runtime,
     socket: tokio::net::UnixListener,
     metrics: &Metrics,
     requests: mpsc::Sender<server::Request>,
@@ -341,6 +345,7 @@ fn start_server(
         logs: Arc::new(logs::Logs {
             pod_logs: config.paths.pod_logs.clone(),
         }),
+        exec: Arc::new(execs::Execs(runtime.clone())),
         metrics: Arc::new(move || metrics.expose()),
         requests,
         clock: Timestamp::now,

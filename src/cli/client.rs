@@ -8,17 +8,26 @@ use axum::body::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::header;
+use hyper::http::request;
+use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// Asks for tables, as kubectl does.
 pub(super) const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 /// Asks for objects.
 pub(super) const JSON: &str = "application/json";
+
+/// A connection to the agent that is a WebSocket.
+pub(super) type WebSocket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// A client of one agent.
 #[derive(Debug, Clone)]
@@ -45,10 +54,7 @@ impl Client {
         accept: &str,
     ) -> anyhow::Result<T> {
         let mut pieces = self.stream(path, accept).await?;
-        let mut body = Vec::new();
-        while let Some(piece) = pieces.next().await? {
-            body.extend_from_slice(&piece);
-        }
+        let body = pieces.all().await?;
         serde_json::from_slice(&body)
             .with_context(|| format!("the agent's answer to {path} is not understood; are its version and this program's the same?"))
     }
@@ -60,20 +66,14 @@ impl Client {
 
     /// Has something done; returns what the agent says was.
     pub(super) async fn ask(&self, method: Method, path: &str) -> anyhow::Result<String> {
-        let mut pieces = self.call(method, path, JSON).await?;
-        let mut body = Vec::new();
-        while let Some(piece) = pieces.next().await? {
-            body.extend_from_slice(&piece);
-        }
+        let body = self.call(method, path, JSON).await?.all().await?;
         let done: Value = serde_json::from_slice(&body).unwrap_or_default();
         Ok(done["message"].as_str().unwrap_or_default().to_owned())
     }
 
     async fn call(&self, method: Method, path: &str, accept: &str) -> anyhow::Result<Pieces> {
-        let (response, connection) = self
-            .send(method, path, accept)
-            .await
-            .map_err(|error| self.unreachable(&error))?;
+        let request = Request::builder().method(method).uri(path);
+        let (response, connection) = self.send(request.header(header::ACCEPT, accept)).await?;
         let status = response.status();
         let mut pieces = Pieces {
             body: response.into_body(),
@@ -82,18 +82,55 @@ impl Client {
         if status.is_success() {
             return Ok(pieces);
         }
-        let mut body = Vec::new();
-        while let Some(piece) = pieces.next().await? {
-            body.extend_from_slice(&piece);
-        }
-        bail!(refusal(status, &body))
+        bail!(refusal(status, &pieces.all().await?))
     }
 
+    /// Gets a path as a WebSocket that speaks a sub-protocol; an answer that is an error is one
+    /// here.
+    pub(super) async fn websocket(&self, path: &str, protocol: &str) -> anyhow::Result<WebSocket> {
+        let key = generate_key();
+        let request = Request::get(path)
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_KEY, &key)
+            .header(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        let (response, connection) = self.send(request).await?;
+        let status = response.status();
+        let headers = response.headers();
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            let mut pieces = Pieces {
+                body: response.into_body(),
+                _connection: connection,
+            };
+            bail!(refusal(status, &pieces.all().await?));
+        }
+        let agreed = headers.get(header::SEC_WEBSOCKET_PROTOCOL);
+        let accepted = headers.get(header::SEC_WEBSOCKET_ACCEPT);
+        let expected = derive_accept_key(key.as_bytes());
+        if agreed.is_none_or(|agreed| agreed != protocol)
+            || accepted.is_none_or(|accepted| accepted != expected.as_str())
+        {
+            bail!(
+                "the agent does not speak {protocol}; are its version and this program's the same?"
+            );
+        }
+        let upgraded = TokioIo::new(hyper::upgrade::on(response).await?);
+        Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await)
+    }
+
+    /// Sends a request without a body.
     async fn send(
         &self,
-        method: Method,
-        path: &str,
-        accept: &str,
+        request: request::Builder,
+    ) -> anyhow::Result<(Response<Incoming>, JoinSet<()>)> {
+        let sent = self.try_send(request).await;
+        sent.map_err(|error| self.unreachable(&error))
+    }
+
+    async fn try_send(
+        &self,
+        request: request::Builder,
     ) -> anyhow::Result<(Response<Incoming>, JoinSet<()>)> {
         let stream = UnixStream::connect(&self.socket).await?;
         let (mut sender, connection) =
@@ -101,13 +138,10 @@ impl Client {
         let mut connections = JoinSet::new();
         connections.spawn(async move {
             // Its errors are also those of the answer.
-            let _ = connection.await;
+            let _ = connection.with_upgrades().await;
         });
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
+        let request = request
             .header(header::HOST, "setlet")
-            .header(header::ACCEPT, accept)
             .body(Empty::<Bytes>::new())?;
         Ok((sender.send_request(request).await?, connections))
     }
@@ -137,6 +171,15 @@ impl Pieces {
             }
         }
         Ok(None)
+    }
+
+    /// All that is left.
+    async fn all(&mut self) -> anyhow::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.next().await? {
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
     }
 }
 

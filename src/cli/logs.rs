@@ -3,13 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use k8s_openapi::api::core::v1::Pod;
-
 use super::client::{Client, JSON, encode};
-use super::explain::find_set;
-use crate::api::ObjectKey;
-use crate::server::NodeReport;
+use super::target::{default_container, find_pod};
 
 /// Which log, and how much of it.
 #[derive(Debug, clap::Args)]
@@ -47,7 +42,7 @@ pub(super) struct Args {
 
 /// Prints a log.
 pub(super) async fn logs(client: &Client, args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
-    let key = find_pod(client, args).await?;
+    let key = find_pod(client, &args.target, args.namespace.as_deref()).await?;
     let pod = format!(
         "/api/v1/namespaces/{}/pods/{}",
         encode(&key.namespace),
@@ -90,83 +85,6 @@ fn query(args: &Args, container: &str) -> String {
         query.push_str(&format!("&limitBytes={bytes}"));
     }
     query
-}
-
-/// The pod that is meant: a pod's name goes before a set's.
-async fn find_pod(client: &Client, args: &Args) -> anyhow::Result<ObjectKey> {
-    let (kind, rest) = match args.target.split_once('/') {
-        Some(("pod" | "pods" | "po", name)) => (Some("pod"), name),
-        Some(("ds" | "daemonset" | "daemonsets" | "daemonsets.apps", name)) => (Some("ds"), name),
-        _ => (None, args.target.as_str()),
-    };
-    let report: NodeReport = client.get("/apis/setlet.dev/v1/status", JSON).await?;
-    let (namespace, name) = match rest.split_once('/') {
-        Some((namespace, name)) => (Some(namespace), name),
-        None => (args.namespace.as_deref(), rest),
-    };
-    let pods = || {
-        report
-            .sets
-            .iter()
-            .flat_map(|set| &set.pods)
-            .chain(&report.orphans)
-    };
-    let named = |wanted: &str| {
-        let mut found = pods().filter(|pod| pod.key.name == name && pod.key.namespace == wanted);
-        found.next().map(|pod| pod.key.clone())
-    };
-    if kind != Some("ds") {
-        // A pod's name has a random part, so without a namespace any pod of that name is meant.
-        let anywhere = || {
-            pods()
-                .find(|pod| pod.key.name == name)
-                .map(|pod| pod.key.clone())
-        };
-        let found = match namespace {
-            Some(namespace) => named(namespace),
-            None => named("default").or_else(anywhere),
-        };
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        if kind == Some("pod") {
-            bail!(
-                "there is no pod {} in namespace {}",
-                name,
-                namespace.unwrap_or("default")
-            );
-        }
-    }
-    let set = find_set(client, rest, args.namespace.as_deref()).await?;
-    let line = report.sets.iter().find(|line| line.key == set);
-    let line = line.with_context(|| format!("there is no pod and no set {set}"))?;
-    let newest = line.pods.last();
-    newest.map(|pod| pod.key.clone()).with_context(|| {
-        format!("set {set} has no pod on this node; \"setlet explain {set}\" says why")
-    })
-}
-
-/// The container of a pod whose log is meant when none is named, as kubectl chooses it.
-fn default_container(pod: &Pod) -> anyhow::Result<String> {
-    let annotations = pod.metadata.annotations.as_ref();
-    let named = annotations.and_then(|a| a.get("kubectl.kubernetes.io/default-container"));
-    let spec = pod.spec.clone().unwrap_or_default();
-    let init = spec.init_containers.iter().flatten();
-    let names: Vec<_> = spec
-        .containers
-        .iter()
-        .chain(init)
-        .map(|c| &c.name)
-        .collect();
-    if let Some(named) = named.filter(|named| names.contains(named)) {
-        return Ok(named.clone());
-    }
-    let first = names.first().context("the pod has no containers")?;
-    if names.len() > 1 {
-        let all: Vec<_> = names.iter().map(|name| name.as_str()).collect();
-        eprintln!("Defaulted container {first:?} out of: {}", all.join(", "));
-    }
-    Ok((*first).clone())
 }
 
 /// A duration as Go writes it: `1h30m`, `90s`, `500ms`.

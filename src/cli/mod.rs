@@ -1,13 +1,14 @@
 //! The command line: one file per command; here the tree of them.
 //!
 //! Results go to standard output, everything else to standard error. Exit status 0: done; 1: failed
-//! or refused; 2: wrong usage.
+//! or refused; 2: wrong usage. `exec` ends with the status of the command it ran.
 
 mod check;
 mod client;
 mod completion;
 mod config;
 mod delete;
+mod exec;
 mod explain;
 mod get;
 mod logs;
@@ -16,6 +17,7 @@ mod rollout;
 mod run;
 mod status;
 mod status_text;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tracing;
@@ -66,6 +68,8 @@ enum Command {
     Rollout(rollout::Args),
     /// End a pod; its set makes a new one
     Delete(delete::Args),
+    /// Run a command in a pod's container
+    Exec(exec::Args),
     /// Print the merged configuration with every default
     Config,
     /// Print the versions of this program, the agent and its runtime
@@ -81,6 +85,8 @@ pub enum Outcome {
     Done,
     /// It was carried out and the answer is no: exit status 1.
     Refused,
+    /// A command in a container ended with this exit status, which is passed on.
+    Exited(u8),
 }
 
 impl Cli {
@@ -102,6 +108,7 @@ impl Cli {
             Command::Logs(args) => logs::logs(&client()?, &args, out).await?,
             Command::Rollout(args) => return rollout::rollout(&client()?, &args, out).await,
             Command::Delete(args) => delete::delete(&client()?, &args, out).await?,
+            Command::Exec(args) => return exec::exec(&client()?, &args, out).await,
             Command::Config => config::config(config, out)?,
             Command::Version(args) => version::version(&client()?, &args, out).await?,
             Command::Completion(args) => completion::completion(&args, out),

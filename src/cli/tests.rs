@@ -241,6 +241,30 @@ async fn logs_of_a_pod_or_a_set() {
 }
 
 #[tokio::test]
+async fn exec_ends_as_the_command_does() {
+    let served = serve_view(some_view()).await;
+    let socket = served.socket.display().to_string();
+    let exec = |command: &'static str| {
+        let socket = &socket;
+        async move { execute(&["exec", "ds/web", "--socket", socket, "--", command]).await }
+    };
+    let (outcome, _) = exec("fail").await;
+    assert_eq!(outcome.expect("no error"), Outcome::Exited(3));
+    let (outcome, _) = exec("die").await;
+    let error = outcome.expect_err("an error").to_string();
+    assert!(error.contains("broke off"), "{error}");
+    assert_eq!(
+        failure(&served, &["exec", "slow", "--", "sh"]).await,
+        "error from the agent (BadRequest): container \"main\" in pod \"slow-b\" is not \
+         running: ImagePullBackOff"
+    );
+    assert_eq!(
+        failure(&served, &["exec", "nope", "--", "sh"]).await,
+        "there is no pod and no set default/nope"
+    );
+}
+
+#[tokio::test]
 async fn an_agent_that_is_not_there_is_said_so() {
     let (outcome, _) = execute(&["--socket", "/nowhere/setlet.sock", "status"]).await;
     assert_eq!(
@@ -272,6 +296,8 @@ fn wrong_usage_is_refused() {
         &["check"],
         &["explain"],
         &["logs", "a", "--since", "x"],
+        &["exec", "a"],
+        &["exec", "a", "sh"],
         &["fly"],
     ] {
         let error = Cli::try_parse_from(["setlet"].iter().chain(args)).expect_err("wrong usage");

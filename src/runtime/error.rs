@@ -143,6 +143,14 @@ pub enum Error {
         /// The runtime's answer.
         source: Status,
     },
+    /// Exec.
+    #[error("preparing a command in container {container}")]
+    Exec {
+        /// The container.
+        container: ContainerId,
+        /// The runtime's answer.
+        source: Status,
+    },
     /// ReopenContainerLog.
     #[error("opening the log of container {container} anew")]
     ReopenLog {
@@ -203,6 +211,7 @@ impl Error {
             | Self::RemoveContainer { source, .. }
             | Self::UpdateResources { source, .. }
             | Self::ExecSync { source, .. }
+            | Self::Exec { source, .. }
             | Self::ReopenLog { source, .. }
             | Self::ImageStatus { source, .. }
             | Self::PullImage { source, .. } => Some(source),
@@ -254,6 +263,7 @@ impl Error {
             | Self::RemoveContainer { .. }
             | Self::UpdateResources { .. }
             | Self::ExecSync { .. }
+            | Self::Exec { .. }
             | Self::ReopenLog { .. }
             | Self::ImageStatus { .. }
             | Self::PullImage { .. } => self.status().map_or(Retry::Backoff, retry_of),
@@ -298,6 +308,7 @@ impl Error {
             | Self::Events(_) => "ContainerRuntimeUnavailable",
             Self::ContainerStatus { .. }
             | Self::ExecSync { .. }
+            | Self::Exec { .. }
             | Self::ReopenLog { .. }
             | Self::PullsEnded
             | Self::NotRuntime { .. } => "ContainerRuntimeError",

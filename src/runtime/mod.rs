@@ -1,7 +1,8 @@
 //! The container runtime: the only room that knows CRI.
 //!
 //! Reads back what runs ([`Cri::observe`], [`Cri::list`]), carries out one action at a time
-//! ([`Cri::execute`]), says when to look again ([`watch_events`]) and reads logs ([`log`]). Decides
+//! ([`Cri::execute`]), says when to look again ([`watch_events`]), reads logs ([`log`]) and has
+//! commands run with their streams ([`Runtime::exec`]). Decides
 //! nothing about what should run, starts no task of its own, and touches only what carries the
 //! agent's own node label. Follows kubelet's kuberuntime (pkg/kubelet/kuberuntime) and CRI v1.
 
@@ -19,6 +20,7 @@ pub mod log;
 mod observe;
 mod pins;
 mod preload;
+pub(crate) mod streaming;
 pub mod translate;
 
 use std::collections::BTreeSet;
@@ -35,6 +37,7 @@ pub use events::{Hint, watch_events};
 pub use image::{NodeCredentials, PullRequests, run_puller};
 pub use pins::keep_pinned;
 pub use preload::run_preload;
+pub use streaming::{Exec, Input, Output, Piece, Size, StreamError};
 
 use crate::api::Uid;
 use crate::model::{Action, ContainerId, ObservedPod, Outcome};
@@ -210,6 +213,7 @@ mod tests {
             is_send(&runtime.list());
             is_send(&runtime.log_path(id));
             is_send(&runtime.exec_sync(id, Vec::new(), Duration::ZERO));
+            is_send(&async { runtime.exec(id, &Exec::default()).await });
             is_send(&log::read(PathBuf::new(), log::Options::default()));
         };
     }

@@ -57,6 +57,13 @@ fn resources(group_version: &str) -> Value {
             "kind": "Pod",
             "verbs": ["get"],
         }));
+        resources.push(json!({
+            "name": "pods/exec",
+            "singularName": "",
+            "namespaced": true,
+            "kind": "PodExecOptions",
+            "verbs": ["create", "get"],
+        }));
     }
     json!({
         "kind": "APIResourceList",

@@ -9,16 +9,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt, future};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, PodSpec};
 use tokio_util::sync::CancellationToken;
 
-use super::Api;
 use super::failure::Failure;
-use super::objects::Resource;
 use super::request::LogQuery;
+use super::{Api, container};
 use crate::api::{ContainerName, ObjectKey, PodKey};
 use crate::model::{ContainerId, NodeView, ObservedContainer, PodReport};
-use crate::status;
 
 /// Which lines of which container's log are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,12 +138,8 @@ fn resolve(
     query: &LogQuery,
     now: Timestamp,
 ) -> Result<(LogRequest, ContainerId), Failure> {
-    let report = view
-        .pods
-        .values()
-        .find(|pod| pod.want.key().namespace == key.namespace && pod.want.key().name == key.name)
-        .ok_or_else(|| Failure::no_object(Resource::Pods, &key.name))?;
-    let name = container_name(report, query)?;
+    let report = container::pod(view, key)?;
+    let name = container::name(report, query.container.as_deref())?;
     let found = instance(view, report, &name, query.previous, now)?;
     let since_seconds = query.since_seconds.map(Duration::from_secs);
     let request = LogRequest {
@@ -159,32 +152,6 @@ fn resolve(
         since: since_seconds.map(|s| now - s).or(query.since_time),
     };
     Ok((request, found.id.clone()))
-}
-
-fn names(spec: &PodSpec) -> Vec<&str> {
-    let init = spec.init_containers.iter().flatten();
-    spec.containers
-        .iter()
-        .chain(init)
-        .map(|c| c.name.as_str())
-        .collect()
-}
-
-fn container_name(report: &PodReport, query: &LogQuery) -> Result<String, Failure> {
-    let pod = &report.want.key().name;
-    let spec = report.want.spec();
-    let all = names(spec);
-    match (&query.container, spec.containers.as_slice()) {
-        (Some(name), _) if all.contains(&name.as_str()) => Ok(name.clone()),
-        (Some(name), _) => Err(Failure::bad_request(format!(
-            "container {name} is not valid for pod {pod}"
-        ))),
-        (None, [only]) => Ok(only.name.clone()),
-        (None, _) => Err(Failure::bad_request(format!(
-            "a container name must be specified for pod {pod}, choose one of: [{}]",
-            all.join(" ")
-        ))),
-    }
 }
 
 /// The container whose log it is: the newest that was started, or the one before it.
@@ -203,32 +170,18 @@ fn instance<'a>(
         .into_iter()
         .filter(|c| c.state != crate::model::ContainerState::Created)
         .collect();
-    let status = status::pod_status(report, &view.node, now);
-    let statuses = status
-        .container_statuses
-        .iter()
-        .chain(&status.init_container_statuses)
-        .flatten();
-    let waiting = waiting_state(statuses, name);
+    let waiting = container::state(view, report, name, now).waiting;
     // A container that waits for its restart is itself the previous one, as for kubelet.
     let index = usize::from(previous && waiting.is_none());
     started.get(index).copied().ok_or_else(|| {
         Failure::bad_request(if previous {
             format!("previous terminated container \"{name}\" in pod \"{pod}\" not found")
         } else {
-            let word = waiting.and_then(|w| w.reason.clone());
+            let word = waiting.and_then(|w| w.reason);
             let word = word.unwrap_or_else(|| "ContainerCreating".to_owned());
             format!("container \"{name}\" in pod \"{pod}\" is waiting to start: {word}")
         })
     })
-}
-
-fn waiting_state<'a>(
-    mut statuses: impl Iterator<Item = &'a ContainerStatus>,
-    name: &str,
-) -> Option<&'a ContainerStateWaiting> {
-    let status = statuses.find(|status| status.name == name)?;
-    status.state.as_ref()?.waiting.as_ref()
 }
 
 /// Comes back when the container no longer runs, as far as the view tells.

@@ -5,7 +5,9 @@
 //! newest view at the moment of the question. It follows kube-apiserver where kubectl can tell the
 //! difference: paths, tables, selectors, watches and errors.
 
+mod container;
 mod discovery;
+mod exec;
 mod failure;
 mod log;
 mod objects;
@@ -13,6 +15,7 @@ mod own;
 mod request;
 mod rollout;
 mod selector;
+mod sessions;
 mod socket;
 mod table;
 #[cfg(test)]
@@ -38,6 +41,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+pub use exec::ExecSource;
 pub use failure::Failure;
 pub use log::{LogLine, LogLines, LogRequest, LogSource};
 pub use own::{Explanation, NodeReport, PodReportLine, Pull, SetExplanation, SetLine};
@@ -47,6 +51,7 @@ pub use socket::{BindError, bind};
 use crate::api::ObjectKey;
 use crate::model::{Command, NodeView, Refusal};
 use request::{Call, List};
+use sessions::Starter;
 use table::Form;
 
 /// How long requests that run when the agent stops may take to end.
@@ -68,6 +73,8 @@ pub struct Api {
     pub view: tokio::sync::watch::Receiver<Arc<NodeView>>,
     /// Who reads container logs.
     pub logs: Arc<dyn LogSource>,
+    /// Who runs commands in containers.
+    pub exec: Arc<dyn ExecSource>,
     /// The text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Who carries out what people ask for.
@@ -78,25 +85,36 @@ pub struct Api {
     pub cancel: CancellationToken,
 }
 
-/// Serves the API until it is cancelled; requests that then run have half a second to end.
+/// What requests are handled with.
+#[derive(Clone)]
+struct Server {
+    api: Api,
+    starter: Starter,
+}
+
+/// Serves the API until it is cancelled; requests and sessions that then run have half a second to
+/// end.
 ///
 /// # Errors
 ///
 /// When the socket cannot be accepted from any more.
 pub async fn serve(listener: UnixListener, api: Api) -> io::Result<()> {
     let cancel = api.cancel.clone();
-    let router = Router::new().fallback(handle).with_state(api);
+    let (starter, sessions) = sessions::sessions();
+    let server = Server { api, starter };
+    let router = Router::new().fallback(handle).with_state(server);
     let server = axum::serve(listener, router);
     let drained = cancel.clone();
     let server = server.with_graceful_shutdown(async move { drained.cancelled().await });
+    let ended = async { tokio::join!(server.into_future(), sessions.run(&cancel)).0 };
     tokio::select! {
-        ended = server.into_future() => ended,
+        ended = ended => ended,
         () = async { cancel.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
     }
 }
 
 async fn handle(
-    State(api): State<Api>,
+    State(Server { api, starter }): State<Server>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
     request: axum::extract::Request,
 ) -> Response {
@@ -114,6 +132,9 @@ async fn handle(
         .map(|(_, v)| v.as_str());
     let form = Form::of(accept.unwrap_or_default(), include);
     match request::parse(request.method(), request.uri().path(), &query) {
+        Ok(Call::Exec(key, query)) => exec::exec(&api, &starter, &key, &query, request)
+            .await
+            .unwrap_or_else(IntoResponse::into_response),
         Ok(call) => api
             .answer(call, form)
             .await
@@ -148,6 +169,8 @@ impl Api {
                 .into_response()
             }
             Call::Log(key, query) => log::log(self, &key, &query).await?,
+            // Answered with the request in hand, which becomes a connection.
+            Call::Exec(..) => return Err(Failure::no_path()),
             Call::Status => Json(own::report(&view, now)).into_response(),
             Call::Explain(key) => Json(self.explain(&view, &key, now)?).into_response(),
             Call::Rollout(key) => {

@@ -10,6 +10,7 @@ use super::objects::Resource;
 use super::selector::Selector;
 use crate::api::ObjectKey;
 use crate::model::{Command, RolloutCommand};
+use crate::runtime::Exec;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,7 @@ pub(super) enum Call {
     List(List),
     Get(Resource, ObjectKey),
     Log(ObjectKey, LogQuery),
+    Exec(ObjectKey, ExecQuery),
     Status,
     Explain(ObjectKey),
     Rollout(ObjectKey),
@@ -61,6 +63,13 @@ pub(super) struct LogQuery {
     pub since_time: Option<Timestamp>,
 }
 
+/// The query of an exec request.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct ExecQuery {
+    pub container: Option<String>,
+    pub exec: Exec,
+}
+
 /// The query's parameters in order.
 type Query = Vec<(String, String)>;
 
@@ -88,6 +97,8 @@ pub(super) fn parse(method: &Method, path: &str, query: &Query) -> Result<Call, 
         (&Method::DELETE, Call::Get(Resource::Pods, key)) => {
             Ok(Call::Command(Command::DeletePod(key)))
         }
+        (&Method::GET | &Method::POST, call @ Call::Exec(..)) => Ok(call),
+        (_, Call::Exec(..)) => Err(Failure::method()),
         (&Method::GET | &Method::HEAD, call) => Ok(call),
         _ => Err(Failure::method()),
     }
@@ -139,6 +150,10 @@ fn object(group: &str, rest: &[&str], query: &Query) -> Result<Call, Failure> {
         ["namespaces", namespace, "pods", name, "log"] if group.is_empty() => Ok(Call::Log(
             ObjectKey::new(namespace, name),
             log_query(query)?,
+        )),
+        ["namespaces", namespace, "pods", name, "exec"] if group.is_empty() => Ok(Call::Exec(
+            ObjectKey::new(namespace, name),
+            exec_query(query)?,
         )),
         ["namespaces", namespace, plural] if resource(plural)?.namespaced() => {
             list(resource(plural)?, Some(namespace.to_owned()), query)
@@ -199,6 +214,31 @@ fn log_query(query: &Query) -> Result<LogQuery, Failure> {
         ));
     }
     Ok(found)
+}
+
+fn exec_query(query: &Query) -> Result<ExecQuery, Failure> {
+    let command = query.iter().filter(|(key, _)| key == "command");
+    let tty = flag(query, "tty")?;
+    let exec = Exec {
+        command: command.map(|(_, value)| value.clone()).collect(),
+        stdin: flag(query, "stdin")?,
+        stdout: flag(query, "stdout")?,
+        // As kubelet does it: a terminal shows both on one stream.
+        stderr: flag(query, "stderr")? && !tty,
+        tty,
+    };
+    if exec.command.is_empty() {
+        return Err(Failure::bad_request("command: Required value"));
+    }
+    if !(exec.stdin || exec.stdout || exec.stderr) {
+        return Err(Failure::bad_request(
+            "you must specify at least 1 of stdin, stdout, stderr",
+        ));
+    }
+    Ok(ExecQuery {
+        container: text(query, "container").map(str::to_owned),
+        exec,
+    })
 }
 
 /// The last value of a parameter, where it is not empty.
@@ -303,7 +343,35 @@ mod tests {
                 "{wrong:?}"
             );
         }
+        exec_queries(&pairs);
         let watch = pairs(&[("watch", "true"), ("sendInitialEvents", "true")]);
         assert!(parse(&Method::GET, "/api/v1/pods", &watch).is_err());
+    }
+
+    fn exec_queries(pairs: &impl Fn(&[(&str, &str)]) -> Query) {
+        let path = "/api/v1/namespaces/a/pods/b/exec";
+        let query = pairs(&[
+            ("command", "sh"),
+            ("command", ""),
+            ("stdout", "true"),
+            ("stderr", "true"),
+            ("tty", "true"),
+        ]);
+        for method in [Method::GET, Method::POST] {
+            let Ok(Call::Exec(_, found)) = parse(&method, path, &query) else {
+                panic!("an exec call")
+            };
+            let expected = Exec {
+                command: vec!["sh".to_owned(), String::new()],
+                stdout: true,
+                tty: true,
+                ..Exec::default()
+            };
+            assert_eq!(found.exec, expected);
+        }
+        assert_eq!(parse(&Method::HEAD, path, &query), Err(Failure::method()));
+        for wrong in [pairs(&[("command", "sh")]), pairs(&[("stdin", "true")])] {
+            assert!(parse(&Method::GET, path, &wrong).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -70,5 +70,6 @@ pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unsealed> {
 
 /// The hexadecimal SHA-256 of some bytes.
 pub(super) fn checksum(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

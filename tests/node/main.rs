@@ -5,7 +5,8 @@
 //! what `tests/node/setup.sh` installs, and fails when something is missing: it never skips.
 //!
 //! `cargo test --test node -- [FILTER]` runs it; `SETLET_TEST_CONTAINERD=DIR` takes containerd
-//! from DIR (see `fetch-containerd.sh`).
+//! from DIR (see `fetch-containerd.sh`), and `SETLET_TEST_KUBECTL=PROGRAM` adds the trial of
+//! `kubectl exec`, for which kubectl must be 1.31 or later.
 
 #![allow(
     clippy::disallowed_methods,
@@ -14,6 +15,7 @@
 
 mod bad_input;
 mod bed;
+mod exec;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod harness;
 mod host_paths;
@@ -50,5 +52,6 @@ fn main() -> ExitCode {
     registries::register(&mut suite);
     rollout::register(&mut suite);
     rollback::register(&mut suite);
+    exec::register(&mut suite);
     suite.run()
 }

@@ -8,6 +8,7 @@ use super::{Client, deadline, whole_seconds, within};
 use crate::cri;
 use crate::model::{ContainerId, SandboxId};
 use crate::runtime::error::Error;
+use crate::runtime::streaming::Exec;
 
 impl Client {
     pub(in crate::runtime) async fn list_sandboxes(
@@ -244,6 +245,30 @@ impl Client {
         within(deadline, self.runtime.clone().exec_sync(request))
             .await
             .map_err(|source| Error::ExecSync {
+                container: container.clone(),
+                source,
+            })
+    }
+
+    /// Prepares a command; returns the address of the runtime's streaming server at which it is
+    /// started. The address has a token in it that whoever knows can use once.
+    pub(in crate::runtime) async fn exec(
+        &self,
+        container: &ContainerId,
+        exec: &Exec,
+    ) -> Result<String, Error> {
+        let request = cri::ExecRequest {
+            container_id: container.0.clone(),
+            cmd: exec.command.clone(),
+            tty: exec.tty,
+            stdin: exec.stdin,
+            stdout: exec.stdout,
+            stderr: exec.stderr,
+        };
+        within(deadline::CALL, self.runtime.clone().exec(request))
+            .await
+            .map(|answer| answer.url)
+            .map_err(|source| Error::Exec {
                 container: container.clone(),
                 source,
             })

@@ -1,5 +1,6 @@
 //! Tests of the API over a real socket, spoken to with plain HTTP; here what they share.
 
+mod exec;
 mod objects;
 mod streams;
 
@@ -68,6 +69,7 @@ pub(crate) async fn serve_view(view: NodeView) -> Served {
     let api = Api {
         view: receiver,
         logs: Arc::new(Logs),
+        exec: Arc::new(exec::Execs::default()),
         metrics: Arc::new(|| "setlet_up 1\n".to_owned()),
         requests: tokio::sync::mpsc::channel(1).0,
         clock: || at(60),
