@@ -63,6 +63,7 @@ pub fn connect(containerd: &Containerd) -> Raw {
             username: String::new(),
             at: Timestamp::now(),
             stale: None,
+            pulled: None,
         },
         runtime,
     }

@@ -6,6 +6,7 @@ mod amount;
 mod command;
 mod desired;
 pub mod downward;
+mod event;
 pub mod expand;
 mod memory;
 mod node;
@@ -25,9 +26,10 @@ pub use command::{Command, Refusal, RolloutCommand};
 pub use desired::{
     BackOff, DesiredPod, Goal, PodRecord, References, Renewal, RolloutDefaults, SetDefaults,
 };
+pub use event::{Event, EventLog, EventType, Involved, KindKey, Kindred, Note};
 pub use memory::{
-    ContainerMemory, Failure, ImageState, InstanceMemory, PodMemory, PostStart, PullProgress,
-    Stale, VolumePaths, VolumeState,
+    ContainerMemory, Failure, ImageState, InstanceMemory, PodMemory, PostStart, PullFigures,
+    PullProgress, Stale, VolumePaths, VolumeState,
 };
 pub use node::{NodeFacts, Taint, TaintEffect};
 pub use observed::{

@@ -61,9 +61,10 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
             memory.stopped.remove(id);
             memory.teardown = None;
         }
-        (Action::StopContainers { .. } | Action::RemoveContainer { .. }, Outcome::Done) => {
-            memory.teardown = None;
-        }
+        (
+            Action::StopContainers { .. } | Action::RemoveContainer { .. },
+            Outcome::Done | Outcome::Stopped(_),
+        ) => memory.teardown = None,
         (Action::Teardown { .. }, Outcome::Done) => {
             memory.torn_down = true;
             memory.teardown = None;

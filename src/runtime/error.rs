@@ -266,7 +266,7 @@ impl Error {
         if self.is_connection_lost() {
             return Reason::new("ContainerRuntimeUnavailable", self.line());
         }
-        let reason = Reason::new(self.word(), self.line());
+        let reason = Reason::new(self.word(), self.words());
         match self {
             Self::CreateContainer { container, .. }
             | Self::StartContainer { container, .. }
@@ -301,6 +301,17 @@ impl Error {
             | Self::ReopenLog { .. }
             | Self::PullsEnded
             | Self::NotRuntime { .. } => "ContainerRuntimeError",
+        }
+    }
+
+    /// What people are told. Of images and containers that is the runtime's own message, as
+    /// kubelet puts it beside their reasons.
+    fn words(&self) -> String {
+        match self {
+            Self::PullImage { source, .. }
+            | Self::CreateContainer { source, .. }
+            | Self::StartContainer { source, .. } => status_line(source),
+            _ => self.line(),
         }
     }
 

@@ -289,6 +289,7 @@ pub fn image(want: &Value) -> ImageState {
         username: username.to_owned(),
         at: jiff::Timestamp::UNIX_EPOCH,
         stale: None,
+        pulled: None,
     }
 }
 

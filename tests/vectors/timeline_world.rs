@@ -190,6 +190,7 @@ impl World {
             username: String::new(),
             at: self.now,
             stale: None,
+            pulled: None,
         }
     }
 

@@ -83,6 +83,7 @@ fn present() -> ImageState {
         username: String::new(),
         at: at(0),
         stale: None,
+        pulled: None,
     }
 }
 

@@ -259,6 +259,7 @@ fn an_image_the_registry_was_not_asked_for_is_told_and_asked_for_again() {
         username: String::new(),
         at: at(0),
         stale: why.map(|why| Reason::new("ErrImagePull", why)),
+        pulled: None,
     };
     memory.images.insert("c:1".into(), stale(Some("refused")));
     let plan = plan_pod(Some(&want), Some(&one(vec![])), &memory, at(0));

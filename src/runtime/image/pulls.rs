@@ -139,7 +139,12 @@ impl Pulls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use tokio::sync::oneshot;
+
+    const DONE: Pulled = Pulled::Done {
+        took: Duration::ZERO,
+    };
 
     fn begin(pulls: &mut Pulls, uid: &str, image: &str) -> Answer {
         let wish = PullWish {
@@ -187,9 +192,9 @@ mod tests {
         assert_eq!(ask(&mut pulls, "r", "a"), Answer::Unknown);
         assert_eq!(start(&mut pulls), ["a"]);
         assert_eq!(start(&mut pulls), [""; 0]);
-        pulls.end("a", &Pulled::Done);
+        pulls.end("a", &DONE);
         for uid in ["p", "q"] {
-            assert_eq!(ask(&mut pulls, uid, "a"), Answer::Ended(Pulled::Done));
+            assert_eq!(ask(&mut pulls, uid, "a"), Answer::Ended(DONE));
             assert_eq!(ask(&mut pulls, uid, "a"), Answer::Unknown);
         }
     }
@@ -202,7 +207,7 @@ mod tests {
         }
         assert_eq!(start(&mut pulls), ["e", "d", "c"]);
         assert_eq!(start(&mut pulls), [""; 0]);
-        pulls.end("d", &Pulled::Done);
+        pulls.end("d", &DONE);
         assert_eq!(start(&mut pulls), ["b"]);
     }
 
@@ -235,7 +240,7 @@ mod tests {
         assert_eq!(pulls.progress(bytes(2)), ["a"]);
         assert_eq!(pulls.progress(bytes(2)), [""; 0]);
         assert_eq!(ask(&mut pulls, "p", "a"), running(2, 9));
-        pulls.end("a", &Pulled::Done);
+        pulls.end("a", &DONE);
         assert_eq!(pulls.progress(bytes(3)), [""; 0]);
     }
 }
