@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::events::EventSink;
 use super::ledger::{Ledger, Slot};
 use super::pods;
 use super::reporter::{Planned, Reporter};
@@ -66,6 +67,7 @@ pub struct Coordinator {
     start_worker: StartWorker,
     clock: fn() -> Timestamp,
     reporter: Reporter,
+    events: EventSink,
     ledger: Ledger,
     snapshot: Arc<Snapshot>,
     node: Arc<NodeFacts>,
@@ -104,6 +106,7 @@ impl Coordinator {
         kept: Kept,
         start_worker: StartWorker,
         reporter: Reporter,
+        events: EventSink,
         clock: fn() -> Timestamp,
     ) -> Self {
         let mut ledger = Ledger::default();
@@ -117,6 +120,7 @@ impl Coordinator {
             start_worker,
             clock,
             reporter,
+            events,
             ledger,
             snapshot: Arc::default(),
             node: Arc::default(),

@@ -6,6 +6,7 @@
 
 mod coordinator;
 mod error;
+mod events;
 mod gauges;
 mod hands;
 mod hooks;
@@ -38,12 +39,13 @@ pub use error::Error;
 
 use crate::config::{self, Config, Loaded};
 use crate::metrics::Metrics;
-use crate::model::{DesiredPod, NodeFacts, PodReport, SetDefaults, Snapshot};
+use crate::model::{DesiredPod, EventLog, NodeFacts, Note, PodReport, SetDefaults, Snapshot};
 use crate::runtime::{self, Hint, Runtime, run_preload, run_puller, watch_events};
 use crate::server;
 use crate::source::{self, SourceMetrics, watch_directory};
 use crate::store::Store;
 use coordinator::{Coordinator, Inputs, Kept};
+use events::EventSink;
 use hands::Hands;
 use notify::Notify;
 use reporter::Reporter;
@@ -77,6 +79,8 @@ struct Channels {
     node: watch::Sender<Arc<NodeFacts>>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     reporter: Reporter,
+    sink: EventSink,
+    events: watch::Sender<Arc<EventLog>>,
 }
 
 async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
@@ -91,6 +95,7 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     info!(node = %facts.name, version = env!("CARGO_PKG_VERSION"), "the agent starts");
 
     let config = Arc::new(config);
+    let (sink, notes) = EventSink::new();
     let channels = Channels {
         cancel: CancellationToken::new(),
         hints: broadcast::Sender::new(HINTS),
@@ -101,8 +106,11 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
         node: watch::Sender::new(facts),
         snapshot: watch::Sender::new(Arc::default()),
         reporter: Reporter::new(Timestamp::now()),
+        sink,
+        events: events::publisher(Timestamp::now()),
     };
     let mut tasks = Tasks::new(channels.cancel.clone());
+    start_events(&mut tasks, &channels, notes);
     start_runtime(&mut tasks, &channels, &config, &runtime, pulls);
     start_images(&mut tasks, &channels, &config, &runtime);
     start_log_rotation(&mut tasks, &channels, &config, &runtime, &metrics);
@@ -115,6 +123,18 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     info!("the agent stops; its pods run on");
     tasks.drain(DRAIN).await;
     Ok(())
+}
+
+/// The keeper of events.
+fn start_events(tasks: &mut Tasks, channels: &Channels, notes: mpsc::Receiver<Note>) {
+    let inputs = events::Inputs {
+        notes,
+        snapshot: channels.snapshot.subscribe(),
+        view: channels.reporter.subscribe(),
+        clock: Timestamp::now,
+    };
+    let (log, cancel) = (channels.events.clone(), channels.cancel.clone());
+    tasks.start("event log", events::keep_events(inputs, log, cancel));
 }
 
 /// The tasks around the runtime: events, pulls and what translation must know.
@@ -271,7 +291,8 @@ fn start_coordinator(
     };
     let reporter = channels.reporter.clone();
     let kept = Kept { pods, sets };
-    let coordinator = Coordinator::new(store, kept, start_worker, reporter, Timestamp::now);
+    let events = channels.sink.clone();
+    let coordinator = Coordinator::new(store, kept, start_worker, reporter, events, Timestamp::now);
     tasks.start(
         "coordinator",
         coordinator.run(inputs, notify::beat_every(), notify::beat),
@@ -293,12 +314,14 @@ fn worker_starter(
     starter: tasks::Starter,
 ) -> coordinator::StartWorker {
     let (hints, cancel) = (channels.hints.clone(), channels.cancel.clone());
+    let events = channels.sink.clone();
     Box::new(move |want: watch::Receiver<Arc<DesiredPod>>| {
         let worker = Worker {
             cri: cri.clone(),
             want,
             hints: hints.subscribe(),
             reports: reports.clone(),
+            events: events.clone(),
             clock: Timestamp::now,
             cancel: cancel.clone(),
         };
@@ -338,6 +361,7 @@ fn start_server(
     let metrics = metrics.clone();
     let api = server::Api {
         view: channels.reporter.subscribe(),
+        events: channels.events.subscribe(),
         logs: Arc::new(logs::Logs {
             pod_logs: config.paths.pod_logs.clone(),
         }),

@@ -15,13 +15,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Api, LogLine, LogLines, LogRequest, LogSource, bind, serve};
-use crate::model::{NodeView, Reason, Verdict};
+use crate::model::{EventLog, NodeView, Reason, Verdict};
 use crate::status::tests::fixture::{at, container, exited, held, pod, report, running, set, view};
 
 /// An API served for a test.
 pub(crate) struct Served {
     pub socket: PathBuf,
     pub view: watch::Sender<Arc<NodeView>>,
+    pub events: watch::Sender<Arc<EventLog>>,
     pub cancel: CancellationToken,
     tasks: JoinSet<std::io::Result<()>>,
     _directory: tempfile::TempDir,
@@ -64,9 +65,11 @@ pub(crate) async fn serve_view(view: NodeView) -> Served {
     let socket = directory.path().join("run/setlet.sock");
     let listener = bind(&socket, None).await.expect("a socket");
     let (sender, receiver) = watch::channel(Arc::new(view));
+    let (told, events) = watch::channel(Arc::default());
     let cancel = CancellationToken::new();
     let api = Api {
         view: receiver,
+        events,
         logs: Arc::new(Logs),
         metrics: Arc::new(|| "setlet_up 1\n".to_owned()),
         requests: tokio::sync::mpsc::channel(1).0,
@@ -78,6 +81,7 @@ pub(crate) async fn serve_view(view: NodeView) -> Served {
     Served {
         socket,
         view: sender,
+        events: told,
         cancel,
         tasks,
         _directory: directory,

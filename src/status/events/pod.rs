@@ -242,6 +242,10 @@ fn failed(pod: &DesiredPod, action: &Action, reason: &Reason) -> Vec<Note> {
             let whom = container(pod, of.as_str());
             Note::warning(whom, "FailedPostStartHook", "PostStartHook failed")
         }
+        Action::UpdateResources { container: of, .. } => {
+            let message = format!("Error resizing container: {message}");
+            Note::warning(container(pod, of.as_str()), "ResizeError", message)
+        }
         Action::StopContainers { .. }
         | Action::StopSandbox { .. }
         | Action::RemoveSandbox { .. }
