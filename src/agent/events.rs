@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use uuid::Uuid;
 
+use super::Channels;
+use super::tasks::Tasks;
 use crate::api::ObjectKey;
 use crate::model::{EventLog, Involved, NodeView, Note, Snapshot};
 use crate::status::events::{expire, next_expiry, record};
@@ -63,19 +65,31 @@ pub fn publisher(now: Timestamp) -> watch::Sender<Arc<EventLog>> {
 }
 
 /// What the task listens to.
-pub struct Inputs {
+struct Inputs {
     /// What is told.
-    pub notes: mpsc::Receiver<Note>,
+    notes: mpsc::Receiver<Note>,
     /// The sources: documents that are refused.
-    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
     /// The view: whether the runtime answers.
-    pub view: watch::Receiver<Arc<NodeView>>,
+    view: watch::Receiver<Arc<NodeView>>,
     /// The time of day.
-    pub clock: fn() -> Timestamp,
+    clock: fn() -> Timestamp,
+}
+
+/// Starts the task.
+pub(super) fn start(tasks: &mut Tasks, channels: &Channels, notes: mpsc::Receiver<Note>) {
+    let inputs = Inputs {
+        notes,
+        snapshot: channels.snapshot.subscribe(),
+        view: channels.reporter.subscribe(),
+        clock: Timestamp::now,
+    };
+    let (log, cancel) = (channels.events.clone(), channels.cancel.clone());
+    tasks.start("event log", keep_events(inputs, log, cancel));
 }
 
 /// Keeps the events until it is cancelled.
-pub async fn keep_events(
+async fn keep_events(
     mut inputs: Inputs,
     log: watch::Sender<Arc<EventLog>>,
     cancel: CancellationToken,

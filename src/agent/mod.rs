@@ -39,7 +39,7 @@ pub use error::Error;
 
 use crate::config::{self, Config, Loaded};
 use crate::metrics::Metrics;
-use crate::model::{DesiredPod, EventLog, NodeFacts, Note, PodReport, SetDefaults, Snapshot};
+use crate::model::{DesiredPod, EventLog, NodeFacts, PodReport, SetDefaults, Snapshot};
 use crate::runtime::{self, Hint, Runtime, run_preload, run_puller, watch_events};
 use crate::server;
 use crate::source::{self, SourceMetrics, watch_directory};
@@ -110,7 +110,7 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
         events: events::publisher(Timestamp::now()),
     };
     let mut tasks = Tasks::new(channels.cancel.clone());
-    start_events(&mut tasks, &channels, notes);
+    events::start(&mut tasks, &channels, notes);
     start_runtime(&mut tasks, &channels, &config, &runtime, pulls);
     start_images(&mut tasks, &channels, &config, &runtime);
     start_log_rotation(&mut tasks, &channels, &config, &runtime, &metrics);
@@ -123,18 +123,6 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     info!("the agent stops; its pods run on");
     tasks.drain(DRAIN).await;
     Ok(())
-}
-
-/// The keeper of events.
-fn start_events(tasks: &mut Tasks, channels: &Channels, notes: mpsc::Receiver<Note>) {
-    let inputs = events::Inputs {
-        notes,
-        snapshot: channels.snapshot.subscribe(),
-        view: channels.reporter.subscribe(),
-        clock: Timestamp::now,
-    };
-    let (log, cancel) = (channels.events.clone(), channels.cancel.clone());
-    tasks.start("event log", events::keep_events(inputs, log, cancel));
 }
 
 /// The tasks around the runtime: events, pulls and what translation must know.

@@ -304,8 +304,7 @@ impl Error {
         }
     }
 
-    /// What people are told. Of images and containers that is the runtime's own message, as
-    /// kubelet puts it beside their reasons.
+    /// What people are told; of images and containers the runtime's own words, as by kubelet.
     fn words(&self) -> String {
         match self {
             Self::PullImage { source, .. }

@@ -14,6 +14,7 @@
 
 mod bad_input;
 mod bed;
+mod events;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod harness;
 mod host_paths;
@@ -50,5 +51,6 @@ fn main() -> ExitCode {
     registries::register(&mut suite);
     rollout::register(&mut suite);
     rollback::register(&mut suite);
+    events::register(&mut suite);
     suite.run()
 }

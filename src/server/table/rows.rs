@@ -14,6 +14,20 @@ use crate::status::human_age;
 
 const NONE: &str = "<none>";
 
+/// The columns of events.
+const EVENT: [Column; 10] = [
+    ("Last Seen", "string", "", 0),
+    ("Type", "string", "", 0),
+    ("Reason", "string", "", 0),
+    ("Object", "string", "", 0),
+    ("Subobject", "string", "", 1),
+    ("Source", "string", "", 1),
+    ("Message", "string", "", 0),
+    ("First Seen", "string", "", 1),
+    ("Count", "string", "", 1),
+    ("Name", "string", "name", 1),
+];
+
 /// The columns of a resource's table.
 pub(super) fn columns(resource: Resource) -> &'static [Column] {
     match resource {
@@ -64,18 +78,7 @@ pub(super) fn columns(resource: Resource) -> &'static [Column] {
             ("Data", "string", "", 0),
             ("Age", "string", "", 0),
         ],
-        Resource::Events => &[
-            ("Last Seen", "string", "", 0),
-            ("Type", "string", "", 0),
-            ("Reason", "string", "", 0),
-            ("Object", "string", "", 0),
-            ("Subobject", "string", "", 1),
-            ("Source", "string", "", 1),
-            ("Message", "string", "", 0),
-            ("First Seen", "string", "", 1),
-            ("Count", "string", "", 1),
-            ("Name", "string", "name", 1),
-        ],
+        Resource::Events => &EVENT,
         Resource::Namespaces => &[
             ("Name", "string", "name", 0),
             ("Status", "string", "", 0),
