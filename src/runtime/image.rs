@@ -36,9 +36,6 @@ use puller::{Answer, PullWish, Pulled};
 pub use puller::{PullRequests, run_puller};
 pub(super) use reference::in_full;
 
-/// So many images are pulled at a time.
-const PARALLEL_PULLS: usize = 3;
-
 impl Runtime {
     /// Answers at once with the image's state; see the module.
     pub(super) async fn ensure_image(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::{Response, Status};
 
-use super::{Client, deadline, whole_seconds, within};
+use super::{Client, whole_seconds, within};
 use crate::cri;
 use crate::model::{ContainerId, SandboxId};
 use crate::runtime::error::Error;
@@ -18,7 +18,7 @@ impl Client {
             filter: Some(filter),
         };
         within(
-            deadline::LIST,
+            self.deadlines.list(),
             self.runtime.clone().list_pod_sandbox(request),
         )
         .await
@@ -34,7 +34,7 @@ impl Client {
             filter: Some(filter),
         };
         within(
-            deadline::LIST,
+            self.deadlines.list(),
             self.runtime.clone().list_containers(request),
         )
         .await
@@ -51,7 +51,7 @@ impl Client {
             verbose: false,
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().pod_sandbox_status(request),
         )
         .await
@@ -71,7 +71,7 @@ impl Client {
             verbose: false,
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().container_status(request),
         )
         .await
@@ -91,7 +91,7 @@ impl Client {
             runtime_handler: String::new(),
         };
         within(
-            deadline::RUN_SANDBOX,
+            self.deadlines.run_sandbox(),
             self.runtime.clone().run_pod_sandbox(request),
         )
         .await
@@ -103,7 +103,7 @@ impl Client {
             pod_sandbox_id: sandbox.0.clone(),
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().stop_pod_sandbox(request),
         )
         .await
@@ -118,7 +118,7 @@ impl Client {
             pod_sandbox_id: sandbox.0.clone(),
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().remove_pod_sandbox(request),
         )
         .await
@@ -130,7 +130,7 @@ impl Client {
         request: cri::CreateContainerRequest,
     ) -> Result<ContainerId, Status> {
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().create_container(request),
         )
         .await
@@ -145,7 +145,7 @@ impl Client {
             container_id: container.0.clone(),
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().start_container(request),
         )
         .await
@@ -163,7 +163,7 @@ impl Client {
             timeout: whole_seconds(timeout),
         };
         within(
-            deadline::beyond(timeout),
+            self.deadlines.beyond(timeout),
             self.runtime.clone().stop_container(request),
         )
         .await
@@ -178,7 +178,7 @@ impl Client {
             container_id: container.0.clone(),
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().remove_container(request),
         )
         .await
@@ -212,7 +212,7 @@ impl Client {
             container_id: container.0.clone(),
         };
         within(
-            deadline::LIST,
+            self.deadlines.list(),
             self.runtime.clone().reopen_container_log(request),
         )
         .await
@@ -239,7 +239,7 @@ impl Client {
         let deadline = if timeout.is_zero() {
             Duration::MAX
         } else {
-            deadline::beyond(timeout)
+            self.deadlines.beyond(timeout)
         };
         within(deadline, self.runtime.clone().exec_sync(request))
             .await
@@ -257,13 +257,16 @@ impl Client {
             image: Some(image_spec(image)),
             verbose: false,
         };
-        within(deadline::CALL, self.images.clone().image_status(request))
-            .await
-            .map(|answer| answer.image)
-            .map_err(|source| Error::ImageStatus {
-                image: image.to_owned(),
-                source,
-            })
+        within(
+            self.deadlines.call(),
+            self.images.clone().image_status(request),
+        )
+        .await
+        .map(|answer| answer.image)
+        .map_err(|source| Error::ImageStatus {
+            image: image.to_owned(),
+            source,
+        })
     }
 
     /// Pulls an image and returns its reference; dropping the future ends the pull.

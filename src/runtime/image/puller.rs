@@ -81,12 +81,17 @@ pub(in crate::runtime) struct PullSender(mpsc::Sender<Request>);
 
 /// What [`run_puller`] works off; made with the runtime's handle.
 #[derive(Debug)]
-pub struct PullRequests(mpsc::Receiver<Request>);
+pub struct PullRequests {
+    heard: mpsc::Receiver<Request>,
+    /// So many images are pulled at a time.
+    parallel: usize,
+}
 
 impl PullSender {
-    pub fn new() -> (Self, PullRequests) {
-        let (sender, receiver) = mpsc::channel(QUEUED_REQUESTS);
-        (Self(sender), PullRequests(receiver))
+    /// The asking side, and what is asked, of which so many pulls run at a time.
+    pub fn new(parallel: usize) -> (Self, PullRequests) {
+        let (sender, heard) = mpsc::channel(QUEUED_REQUESTS);
+        (Self(sender), PullRequests { heard, parallel })
     }
 
     pub(super) async fn ask(&self, uid: &Uid, image: &str) -> Result<Answer, Error> {
@@ -127,8 +132,8 @@ pub async fn run_puller(
     cancel: CancellationToken,
 ) {
     let credentials = node::Lookup::new(credentials, runtime.inner.clock);
-    let mut requests = requests.0;
-    let mut pulls = Pulls::default();
+    let mut pulls = Pulls::new(requests.parallel);
+    let mut requests = requests.heard;
     let mut running = FuturesUnordered::new();
     let mut ingests = Ingests::new(runtime.inner.client.channel());
     loop {
