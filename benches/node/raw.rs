@@ -179,6 +179,7 @@ fn desired(name: &str, manifest: &str) -> DesiredPod {
             pod,
             created_at: Timestamp::now(),
             ending_since: None,
+            evicted: None,
         }),
         goal: Goal::Run,
         references: Arc::default(),

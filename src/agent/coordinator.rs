@@ -7,6 +7,7 @@
 mod apply;
 mod commands;
 mod decide;
+mod evict;
 mod history;
 mod wish;
 
@@ -19,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::disk_limits::Eviction;
 use super::events::EventSink;
 use super::ledger::{Ledger, Slot};
 use super::pods;
@@ -54,6 +56,8 @@ pub struct Inputs {
     pub reports: mpsc::Receiver<PodReport>,
     /// What people ask for.
     pub commands: mpsc::Receiver<server::Request>,
+    /// Pods that may not go on.
+    pub evictions: mpsc::Receiver<Eviction>,
     /// Ends the coordinator.
     pub cancel: CancellationToken,
 }
@@ -158,6 +162,7 @@ impl Coordinator {
                     }
                 }
                 Some(request) = inputs.commands.recv() => self.answer(request),
+                Some(eviction) = inputs.evictions.recv() => self.evict(eviction),
                 () = tick => self.take_time(),
             }
         }

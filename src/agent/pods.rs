@@ -54,6 +54,7 @@ pub fn orphan_record(found: &ObservedPod, now: Timestamp) -> PodRecord {
         pod: Pod::default(),
         created_at: now,
         ending_since: Some(now),
+        evicted: None,
     }
 }
 
@@ -62,6 +63,16 @@ pub fn orphan_record(found: &ObservedPod, now: Timestamp) -> PodRecord {
 pub fn ending(record: &PodRecord, now: Timestamp) -> Arc<PodRecord> {
     Arc::new(PodRecord {
         ending_since: Some(now),
+        ..record.clone()
+    })
+}
+
+/// The same pod, its end decided because it may not go on.
+#[must_use]
+pub fn evicted(record: &PodRecord, reason: Reason, now: Timestamp) -> Arc<PodRecord> {
+    Arc::new(PodRecord {
+        ending_since: Some(now),
+        evicted: Some(reason),
         ..record.clone()
     })
 }
@@ -90,6 +101,7 @@ fn record_of(
         pod,
         created_at: now,
         ending_since: None,
+        evicted: None,
     })
 }
 

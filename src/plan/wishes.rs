@@ -1,7 +1,6 @@
 //! What a set asks for that this version does not do: named, so that nobody waits for it.
 //!
-//! The set runs all the same; these wishes are about how it is updated and bounded, not about what
-//! runs.
+//! The set runs all the same; these wishes are about how it is updated, not about what runs.
 
 use crate::api::daemonset::DaemonSet;
 use crate::model::Reason;
@@ -18,21 +17,7 @@ pub fn unfollowed(set: &DaemonSet) -> Vec<Reason> {
         .filter(named)
         .map(|annotation| unfollowed_field(&format!("metadata.annotations[{annotation}]")))
         .collect();
-    wishes.extend(disk_limits(set));
     wishes
-}
-
-/// Limits of volumes on disk, which only a kubelet that evicts pods holds to.
-fn disk_limits(set: &DaemonSet) -> impl Iterator<Item = Reason> + '_ {
-    let volumes = set.pod_spec().volumes.iter().flatten().enumerate();
-    volumes.filter_map(|(index, volume)| {
-        let empty_dir = volume.empty_dir.as_ref()?;
-        let on_disk = empty_dir.medium.as_deref().unwrap_or_default().is_empty();
-        (on_disk && empty_dir.size_limit.is_some()).then(|| {
-            let field = format!("spec.template.spec.volumes[{index}].emptyDir.sizeLimit");
-            unfollowed_field(&field)
-        })
-    })
 }
 
 fn unfollowed_field(field: &str) -> Reason {

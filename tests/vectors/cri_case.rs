@@ -62,6 +62,7 @@ impl Case<'_> {
                 pod,
                 created_at: jiff::Timestamp::UNIX_EPOCH,
                 ending_since: None,
+                evicted: None,
             }),
             goal: Goal::Run,
             references: Arc::new(References::default()),

@@ -331,3 +331,14 @@ fn only_the_newest_dead_attempt_is_kept() {
         ["remove container c c-1", "remove container c c-0"]
     );
 }
+
+#[test]
+fn an_evicted_pod_is_given_a_second() {
+    let mut want = pod(Goal::End, &[], &["a"]);
+    let record = Arc::make_mut(&mut Arc::make_mut(&mut want).record);
+    record.evicted = Some(Reason::new("Evicted", "too much"));
+    let have = one(vec![have_container("a", 0, running())]);
+    let plan = plan_pod(Some(&want), Some(&have), &PodMemory::default(), at(0));
+    // A stop is never given less than two.
+    assert_eq!(actions(&plan), ["stop a (2 s)"]);
+}
