@@ -15,6 +15,7 @@
 mod bad_input;
 mod bed;
 mod events;
+mod eviction;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod harness;
 mod host_paths;
@@ -25,6 +26,7 @@ mod lifecycle;
 mod logs;
 mod many;
 mod probes;
+mod pulls;
 mod registries;
 mod rollback;
 mod rollout;
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
     registries::register(&mut suite);
     rollout::register(&mut suite);
     rollback::register(&mut suite);
+    pulls::register(&mut suite);
     events::register(&mut suite);
+    eviction::register(&mut suite);
     suite.run()
 }
