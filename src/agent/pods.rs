@@ -1,4 +1,7 @@
 //! Records of pods: how a new one is named and made, and how one found in the runtime is taken over.
+//!
+//! Differs: kubelet takes up a static pod again that comes back under the uid it had, and changes one
+//! with a fixed uid in place; here every pod has a uid of its own, and an end is an end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
