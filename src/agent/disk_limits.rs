@@ -13,7 +13,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::tasks::Tasks;
+use super::{Channels, settings};
 use crate::api::Uid;
+use crate::config::Config;
 use crate::model::{Goal, NodeView, Reason};
 use crate::plan::eviction::over_limit;
 use crate::volume::{Limited, limited};
@@ -34,13 +37,22 @@ pub struct Eviction {
     pub reason: Reason,
 }
 
-/// Where evictions are asked for, and what hears of them.
-pub fn channel() -> (mpsc::Sender<Eviction>, mpsc::Receiver<Eviction>) {
-    mpsc::channel(WAITING)
+/// Starts the task; returns what hears of the evictions it asks for.
+pub(super) fn start(
+    tasks: &mut Tasks,
+    channels: &Channels,
+    config: &Config,
+) -> mpsc::Receiver<Eviction> {
+    let (evictions, heard) = mpsc::channel(WAITING);
+    let (view, cancel) = (channels.reporter.subscribe(), channels.cancel.clone());
+    let pods_root = settings::places(config).pods_root;
+    let watch = watch_limits(view, pods_root, evictions, cancel);
+    tasks.start("disk limits", watch);
+    heard
 }
 
 /// Looks until it is cancelled.
-pub async fn watch_limits(
+async fn watch_limits(
     mut view: watch::Receiver<Arc<NodeView>>,
     pods_root: PathBuf,
     evictions: mpsc::Sender<Eviction>,

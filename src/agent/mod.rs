@@ -269,13 +269,6 @@ fn start_coordinator(
     let starter = tasks.starter();
     let start_worker = worker_starter(channels, cri.clone(), reports, starter);
     let inventory = watch::Sender::new((None, None));
-    let (evictions, evictions_heard) = disk_limits::channel();
-    let (view, cancel) = (channels.reporter.subscribe(), channels.cancel.clone());
-    let pods_root = settings::places(config).pods_root;
-    tasks.start(
-        "disk limits",
-        disk_limits::watch_limits(view, pods_root, evictions, cancel),
-    );
     let inputs = Inputs {
         snapshot: channels.snapshot.subscribe(),
         node: channels.node.subscribe(),
@@ -283,7 +276,7 @@ fn start_coordinator(
         inventory: inventory.subscribe(),
         reports: reports_of_workers,
         commands,
-        evictions: evictions_heard,
+        evictions: disk_limits::start(tasks, channels, config),
         cancel: channels.cancel.clone(),
     };
     let reporter = channels.reporter.clone();

@@ -12,12 +12,11 @@ const ANNOTATIONS: [&str; 1] = ["setlet.dev/after"];
 #[must_use]
 pub fn unfollowed(set: &DaemonSet) -> Vec<Reason> {
     let named = |annotation: &&&str| set.annotation(annotation).is_some();
-    let mut wishes: Vec<Reason> = ANNOTATIONS
+    ANNOTATIONS
         .iter()
         .filter(named)
         .map(|annotation| unfollowed_field(&format!("metadata.annotations[{annotation}]")))
-        .collect();
-    wishes
+        .collect()
 }
 
 fn unfollowed_field(field: &str) -> Reason {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use setlet::api::{Revision, Uid};
 use setlet::model::{DesiredPod, Goal, Verdict};
-use setlet::plan::rollout::{PodFact, Replace, end_all, plan_rollout};
+use setlet::plan::rollout::{PodFact, Replace, Target, end_all, plan_rollout};
 
 use crate::timeline_script::Script;
 use crate::timeline_world::World;
@@ -86,8 +86,13 @@ impl Node {
             let rollout = match self.sets.get(set) {
                 None => end_all(&facts),
                 Some(revision) => {
-                    let revision = Revision::new(revision.to_string());
-                    plan_rollout(&Verdict::Run, &revision, Replace::WhenStaged, &facts)
+                    let target = Target {
+                        run: Revision::new(revision.to_string()),
+                        stage: None,
+                        went_back: false,
+                        reasons: Vec::new(),
+                    };
+                    plan_rollout(&Verdict::Run, &target, Replace::WhenStaged, &facts)
                 }
             };
             for (uid, goal) in rollout.goals {
@@ -96,7 +101,7 @@ impl Node {
                     life.want(goal, self.now);
                 }
             }
-            if rollout.make {
+            if rollout.make.is_some() {
                 self.make(set);
             }
         }
@@ -129,6 +134,8 @@ impl Life {
             ending: self.want.record.ending_since.is_some(),
             staged: self.world.staged,
             started: self.world.has_sandbox(),
+            available: self.world.has_sandbox(),
+            renewable: false,
         }
     }
 

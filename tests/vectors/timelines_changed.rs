@@ -9,7 +9,8 @@
 //! - a file that is renamed, or written a second time, changes nothing; kubelet restarts the pod;
 //! - a pod that was ended is not taken up again: a set that comes back gets another pod, and counts
 //!   anew; kubelet goes on counting;
-//! - a changed template is another pod, also where kubelet changes a pod with a fixed uid in place;
+//! - a changed template is another pod, also where kubelet changes a pod with a fixed uid in place
+//!   (what was changed is not in the data, so that an update in place cannot be compared);
 //! - a deadline or a restart policy other than `Always` is refused, as for every DaemonSet.
 
 use serde_json::{Value, json};

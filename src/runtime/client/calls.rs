@@ -196,7 +196,7 @@ impl Client {
             ..Default::default()
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().update_container_resources(request),
         )
         .await
