@@ -130,11 +130,14 @@ pub async fn ask(
             headers,
         } => {
             let url = http::Url::new(*tls, &host(named), *port, path);
-            let headers = http::probe_headers(headers, *tls);
-            tokio::time::timeout(timeout, http::ask(url, headers)).await
+            let (headers, late) = (http::probe_headers(headers, *tls), http::late(&url));
+            let asked = tokio::time::timeout(timeout, http::ask(url, headers)).await;
+            return asked.unwrap_or(Answer::Failure(late));
         }
         Check::Tcp { host: named, port } => {
-            tokio::time::timeout(timeout, tcp::ask(&host(named), *port)).await
+            let host = host(named);
+            let asked = tokio::time::timeout(timeout, tcp::ask(&host, *port)).await;
+            return asked.unwrap_or_else(|_| Answer::Failure(tcp::late(&host, *port)));
         }
         Check::Grpc {
             host: named,
