@@ -3,7 +3,8 @@
 //!
 //! Starts and destroys a containerd of its own (`SETLET_TEST_CONTAINERD=DIR` takes it from DIR), and
 //! runs the release binary. It judges nothing: it prints a table, and which figures miss their
-//! target. `cargo bench --bench node -- PART…` runs some parts only: `latency`, `fifty`, `many`.
+//! target. `cargo bench --bench node -- PART…` runs some parts only: `latency`, `fifty`,
+//! `probed`, `many`.
 //! What is measured and what was seen is in `docs/benchmarks.md`.
 
 #![allow(
@@ -20,6 +21,7 @@ mod harness;
 mod image;
 mod latency;
 mod many;
+mod probed;
 mod process;
 mod raw;
 #[path = "../../tests/node/set.rs"]
@@ -35,9 +37,10 @@ use table::Table;
 /// A part of the bench: what it is called, and what it does.
 type Part = (&'static str, fn(&Arc<Containerd>, &mut Table));
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     ("latency", latency::measure),
     ("fifty", fifty::measure),
+    ("probed", probed::measure),
     ("many", many::measure),
 ];
 

@@ -63,6 +63,7 @@ pub fn connect(containerd: &Containerd) -> Raw {
             username: String::new(),
             at: Timestamp::now(),
             stale: None,
+            pulled: None,
         },
         runtime,
     }
@@ -178,6 +179,7 @@ fn desired(name: &str, manifest: &str) -> DesiredPod {
             pod,
             created_at: Timestamp::now(),
             ending_since: None,
+            evicted: None,
         }),
         goal: Goal::Run,
         references: Arc::default(),

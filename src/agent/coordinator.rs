@@ -7,6 +7,7 @@
 mod apply;
 mod commands;
 mod decide;
+mod evict;
 mod history;
 mod ports;
 mod wish;
@@ -20,6 +21,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::disk_limits::Eviction;
+use super::events::EventSink;
 use super::ledger::{Ledger, Slot};
 use super::pods;
 use super::reporter::{Planned, Reporter};
@@ -55,6 +58,8 @@ pub struct Inputs {
     pub reports: mpsc::Receiver<PodReport>,
     /// What people ask for.
     pub commands: mpsc::Receiver<server::Request>,
+    /// Pods that may not go on.
+    pub evictions: mpsc::Receiver<Eviction>,
     /// Ends the coordinator.
     pub cancel: CancellationToken,
 }
@@ -68,6 +73,7 @@ pub struct Coordinator {
     start_worker: StartWorker,
     clock: fn() -> Timestamp,
     reporter: Reporter,
+    events: EventSink,
     ledger: Ledger,
     snapshot: Arc<Snapshot>,
     node: Arc<NodeFacts>,
@@ -106,6 +112,7 @@ impl Coordinator {
         kept: Kept,
         start_worker: StartWorker,
         reporter: Reporter,
+        events: EventSink,
         clock: fn() -> Timestamp,
     ) -> Self {
         let mut ledger = Ledger::default();
@@ -119,6 +126,7 @@ impl Coordinator {
             start_worker,
             clock,
             reporter,
+            events,
             ledger,
             snapshot: Arc::default(),
             node: Arc::default(),
@@ -156,6 +164,7 @@ impl Coordinator {
                     }
                 }
                 Some(request) = inputs.commands.recv() => self.answer(request),
+                Some(eviction) = inputs.evictions.recv() => self.evict(eviction),
                 () = tick => self.take_time(),
             }
         }

@@ -61,25 +61,28 @@ impl Hands {
     /// Stops containers at the same time, each after its hook.
     pub(super) async fn stop(&self, targets: &[StopTarget]) -> Result<Outcome, Error> {
         let stops = targets.iter().map(|target| self.stop_one(target));
-        let mut worst = Ok(Outcome::Done);
+        let mut unhooked = Vec::new();
+        let mut worst = None;
         for outcome in join_all(stops).await {
             match outcome {
                 Ok(Outcome::Done) => {}
-                Ok(failed) if worst.is_ok() => worst = Ok(failed),
-                Ok(_) => {}
-                Err(error) => worst = Err(error),
+                Ok(Outcome::Stopped(names)) => unhooked.extend(names),
+                Ok(failed) => worst = worst.or(Some(Ok(failed))),
+                Err(error) => worst = Some(Err(error)),
             }
         }
-        worst
+        worst.unwrap_or(Ok(Outcome::Stopped(unhooked)))
     }
 
     async fn stop_one(&self, target: &StopTarget) -> Result<Outcome, Error> {
-        let took = match &target.hook {
+        let (took, failed) = match &target.hook {
             Some(hook) => self.pre_stop(target, hook).await,
-            None => Duration::ZERO,
+            None => (Duration::ZERO, false),
         };
+        let unhooked =
+            || Outcome::Stopped(failed.then(|| target.name.clone()).into_iter().collect());
         if target.kind == StopKind::HookOnly {
-            return Ok(Outcome::Done);
+            return Ok(unhooked());
         }
         let left = target.timeout.saturating_sub(took).max(SHORTEST);
         let targets = vec![StopTarget {
@@ -87,13 +90,18 @@ impl Hands {
             hook: None,
             ..target.clone()
         }];
-        self.runtime
+        let stopped = self
+            .runtime
             .execute(&Action::StopContainers { targets })
-            .await
+            .await?;
+        Ok(match stopped {
+            Outcome::Done => unhooked(),
+            other => other,
+        })
     }
 
-    /// Runs a `preStop` hook and returns the whole seconds it took.
-    async fn pre_stop(&self, target: &StopTarget, hook: &Check) -> Duration {
+    /// Runs a `preStop` hook and returns the whole seconds it took, and whether it failed.
+    async fn pre_stop(&self, target: &StopTarget, hook: &Check) -> (Duration, bool) {
         let begun = tokio::time::Instant::now();
         let node = self.node_address();
         let ran = run_hook(&self.runtime, &node, &target.id, hook);
@@ -102,10 +110,11 @@ impl Hands {
             Ok(Err(why)) => Some(why),
             Err(_) => Some("it was cut at the end of the grace period".to_owned()),
         };
-        if let Some(why) = why {
+        if let Some(why) = &why {
             warn!(container = %target.name, id = %target.id, "FailedPreStopHook: {why}");
         }
-        Duration::from_secs(begun.elapsed().as_secs())
+        let took = Duration::from_secs(begun.elapsed().as_secs());
+        (took, why.is_some())
     }
 }
 

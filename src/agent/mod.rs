@@ -5,7 +5,9 @@
 //! the server answers from.
 
 mod coordinator;
+mod disk_limits;
 mod error;
+mod events;
 mod execs;
 mod gauges;
 mod hands;
@@ -39,12 +41,13 @@ pub use error::Error;
 
 use crate::config::{self, Config, Loaded};
 use crate::metrics::Metrics;
-use crate::model::{DesiredPod, NodeFacts, PodReport, SetDefaults, Snapshot};
+use crate::model::{DesiredPod, EventLog, NodeFacts, PodReport, SetDefaults, Snapshot};
 use crate::runtime::{self, Hint, Runtime, run_preload, run_puller, watch_events};
 use crate::server;
 use crate::source::{self, SourceMetrics, watch_directory};
 use crate::store::Store;
 use coordinator::{Coordinator, Inputs, Kept};
+use events::EventSink;
 use hands::Hands;
 use notify::Notify;
 use reporter::Reporter;
@@ -78,6 +81,8 @@ struct Channels {
     node: watch::Sender<Arc<NodeFacts>>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     reporter: Reporter,
+    sink: EventSink,
+    events: watch::Sender<Arc<EventLog>>,
 }
 
 async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
@@ -92,6 +97,7 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     info!(node = %facts.name, version = env!("CARGO_PKG_VERSION"), "the agent starts");
 
     let config = Arc::new(config);
+    let (sink, notes) = EventSink::new();
     let channels = Channels {
         cancel: CancellationToken::new(),
         hints: broadcast::Sender::new(HINTS),
@@ -102,8 +108,11 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
         node: watch::Sender::new(facts),
         snapshot: watch::Sender::new(Arc::default()),
         reporter: Reporter::new(Timestamp::now()),
+        sink,
+        events: events::publisher(Timestamp::now()),
     };
     let mut tasks = Tasks::new(channels.cancel.clone());
+    events::start(&mut tasks, &channels, notes);
     start_runtime(&mut tasks, &channels, &config, &runtime, pulls);
     start_images(&mut tasks, &channels, &config, &runtime);
     start_log_rotation(&mut tasks, &channels, &config, &runtime, &metrics);
@@ -270,11 +279,13 @@ fn start_coordinator(
         inventory: inventory.subscribe(),
         reports: reports_of_workers,
         commands,
+        evictions: disk_limits::start(tasks, channels, config),
         cancel: channels.cancel.clone(),
     };
     let reporter = channels.reporter.clone();
     let kept = Kept { pods, sets };
-    let coordinator = Coordinator::new(store, kept, start_worker, reporter, Timestamp::now);
+    let events = channels.sink.clone();
+    let coordinator = Coordinator::new(store, kept, start_worker, reporter, events, Timestamp::now);
     tasks.start(
         "coordinator",
         coordinator.run(inputs, notify::beat_every(), notify::beat),
@@ -296,12 +307,14 @@ fn worker_starter(
     starter: tasks::Starter,
 ) -> coordinator::StartWorker {
     let (hints, cancel) = (channels.hints.clone(), channels.cancel.clone());
+    let events = channels.sink.clone();
     Box::new(move |want: watch::Receiver<Arc<DesiredPod>>| {
         let worker = Worker {
             cri: cri.clone(),
             want,
             hints: hints.subscribe(),
             reports: reports.clone(),
+            events: events.clone(),
             clock: Timestamp::now,
             cancel: cancel.clone(),
         };
@@ -342,6 +355,7 @@ fn start_server(
     let metrics = metrics.clone();
     let api = server::Api {
         view: channels.reporter.subscribe(),
+        events: channels.events.subscribe(),
         logs: Arc::new(logs::Logs {
             pod_logs: config.paths.pod_logs.clone(),
         }),

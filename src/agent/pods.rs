@@ -1,4 +1,7 @@
 //! Records of pods: how a new one is named and made, and how one found in the runtime is taken over.
+//!
+//! Differs: kubelet takes up a static pod again that comes back under the uid it had, and changes one
+//! with a fixed uid in place; here every pod has a uid of its own, and an end is an end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,6 +57,7 @@ pub fn orphan_record(found: &ObservedPod, now: Timestamp) -> PodRecord {
         pod: Pod::default(),
         created_at: now,
         ending_since: Some(now),
+        evicted: None,
     }
 }
 
@@ -62,6 +66,16 @@ pub fn orphan_record(found: &ObservedPod, now: Timestamp) -> PodRecord {
 pub fn ending(record: &PodRecord, now: Timestamp) -> Arc<PodRecord> {
     Arc::new(PodRecord {
         ending_since: Some(now),
+        ..record.clone()
+    })
+}
+
+/// The same pod, its end decided because it may not go on.
+#[must_use]
+pub fn evicted(record: &PodRecord, reason: Reason, now: Timestamp) -> Arc<PodRecord> {
+    Arc::new(PodRecord {
+        ending_since: Some(now),
+        evicted: Some(reason),
         ..record.clone()
     })
 }
@@ -90,6 +104,7 @@ fn record_of(
         pod,
         created_at: now,
         ending_since: None,
+        evicted: None,
     })
 }
 

@@ -62,11 +62,6 @@ pub fn name_unfollowed(config: &Config) {
             "evictionHard",
             config.eviction_hard != defaults.eviction_hard,
         ),
-        ("imagePull", config.image_pull != defaults.image_pull),
-        (
-            "runtimeRequestTimeout",
-            config.runtime_request_timeout != defaults.runtime_request_timeout,
-        ),
     ];
     for (field, _) in unfollowed.iter().filter(|(_, changed)| *changed) {
         warn!(field, "this version does not follow this setting");
@@ -107,6 +102,8 @@ pub fn places(config: &Config) -> Places {
 pub fn runtime(config: &Config, node: &Arc<NodeFacts>) -> runtime::Options {
     runtime::Options {
         endpoint: config.container_runtime_endpoint.clone(),
+        request_timeout: config.runtime_request_timeout.0,
+        parallel_pulls: usize::try_from(config.image_pull.max_parallel).unwrap_or(usize::MAX),
         node: node.name.clone(),
         container_logs: config.paths.container_logs.clone(),
         preload: true,

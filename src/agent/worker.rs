@@ -14,13 +14,15 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::events::EventSink;
 use crate::model::{
-    Action, DesiredPod, Goal, ImageState, ObservedPod, Outcome, PodMemory, PodPlan, PodReport,
-    ProbeTarget, Probed,
+    Action, Answer, DesiredPod, Goal, ImageState, Note, ObservedPod, Outcome, PodMemory, PodPlan,
+    PodReport, ProbeTarget, Probed,
 };
 use crate::plan::{forget_failures, forget_removed, plan_pod, plan_probes, remember};
 use crate::probe::{self, Ask};
 use crate::runtime::{Cri, Hint};
+use crate::status::events::{Chronicle, unwell};
 
 /// How long to wait before asking a runtime again that does not answer.
 const UNREACHABLE: Duration = Duration::from_secs(1);
@@ -35,6 +37,8 @@ pub struct Worker<C> {
     pub hints: broadcast::Receiver<Hint>,
     /// Where reports go.
     pub reports: mpsc::Sender<PodReport>,
+    /// Where events go.
+    pub events: EventSink,
     /// The time of day.
     pub clock: fn() -> Timestamp,
     /// Ends the worker; its pod stays as it is.
@@ -53,6 +57,8 @@ enum Wake {
 struct Life {
     want: Arc<DesiredPod>,
     memory: PodMemory,
+    /// What was told of the pod.
+    chronicle: Chronicle,
     /// Which probes are to be made.
     targets: watch::Sender<Arc<Vec<ProbeTarget>>>,
     /// What they say.
@@ -67,17 +73,24 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         let want = self.want.borrow_and_update().clone();
         let (targets, wanted) = watch::channel(Arc::default());
         let (results, probes) = watch::channel(Arc::default());
+        let pod = Arc::clone(&want);
         let life = Life {
             want,
             memory: PodMemory::default(),
+            chronicle: Chronicle::default(),
             targets,
             probes,
             told: None,
         };
-        let (asker, clock) = (self.cri.clone(), self.clock);
+        let (asker, clock, events) = (self.cri.clone(), self.clock, self.events.clone());
+        let heard = |probe: &ProbeTarget, answer: &Answer| {
+            if let Some(note) = unwell(&pod, probe, answer) {
+                events.tell(note);
+            }
+        };
         tokio::select! {
             () = self.live(life) => {}
-            () = probe::run(&asker, wanted, results, clock) => {}
+            () = probe::run(&asker, wanted, results, clock, heard) => {}
         }
     }
 
@@ -112,6 +125,7 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         });
         let now = (self.clock)();
         let plan = plan_pod(Some(&life.want), have.as_deref(), &life.memory, now);
+        self.tell_all(life.chronicle.wait(&life.want, &plan, &life.memory));
         let report = PodReport {
             want: Arc::clone(&life.want),
             have: have.clone(),
@@ -126,7 +140,7 @@ impl<C: Cri + Ask + Clone> Worker<C> {
             return Wake::Stop;
         }
         match plan.actions.first() {
-            Some(action) => self.carry_out(&life.want, action, &mut life.memory).await,
+            Some(action) => self.carry_out(life, action).await,
             None => self.wait(have.as_deref(), self.pause(&plan), life).await,
         }
     }
@@ -157,14 +171,15 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         }
     }
 
+    fn tell_all(&self, notes: Vec<Note>) {
+        notes.into_iter().for_each(|note| self.events.tell(note));
+    }
+
     /// Does one action and remembers what came of it.
-    async fn carry_out(
-        &mut self,
-        want: &DesiredPod,
-        action: &Action,
-        memory: &mut PodMemory,
-    ) -> Wake {
+    async fn carry_out(&mut self, life: &mut Life, action: &Action) -> Wake {
+        let want = &life.want;
         debug!(pod = %want.key(), %action, "begins");
+        self.tell_all(life.chronicle.begin(want, action, &life.memory));
         // A hook may take forever, and dropping it ends it.
         let may_be_cut = matches!(action, Action::RunPostStart { .. });
         let done = tokio::select! {
@@ -175,7 +190,9 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         match done {
             Ok(outcome) => {
                 log_outcome(want, action, &outcome);
-                remember(memory, action, outcome, (self.clock)());
+                let now = (self.clock)();
+                self.tell_all(life.chronicle.end(want, action, &outcome, now));
+                remember(&mut life.memory, action, outcome, now);
                 Wake::Look
             }
             Err(error) => {

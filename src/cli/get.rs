@@ -46,6 +46,9 @@ enum Kind {
     /// This node
     #[value(aliases = ["node", "no"])]
     Nodes,
+    /// What happened of late, the last at the end
+    #[value(aliases = ["event", "ev"])]
+    Events,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -88,7 +91,7 @@ pub(super) async fn get(client: &Client, args: &Args, out: &mut dyn Write) -> an
 fn path(args: &Args) -> String {
     let mut path = match args.kind {
         Kind::Daemonsets => "/apis/apps/v1",
-        Kind::Pods | Kind::Nodes => "/api/v1",
+        Kind::Pods | Kind::Nodes | Kind::Events => "/api/v1",
     }
     .to_owned();
     if args.kind != Kind::Nodes && !args.all_namespaces {
@@ -98,6 +101,7 @@ fn path(args: &Args) -> String {
         Kind::Daemonsets => "/daemonsets",
         Kind::Pods => "/pods",
         Kind::Nodes => "/nodes",
+        Kind::Events => "/events",
     });
     let mut query = Vec::new();
     match &args.name {
@@ -253,6 +257,7 @@ impl Kind {
             Self::Daemonsets => "daemonset.apps",
             Self::Pods => "pod",
             Self::Nodes => "node",
+            Self::Events => "event",
         }
     }
 }

@@ -8,6 +8,7 @@ mod client;
 mod completion;
 mod config;
 mod delete;
+mod describe;
 mod exec;
 mod explain;
 mod get;
@@ -60,8 +61,10 @@ enum Command {
     Explain(explain::Args),
     /// Admit manifests as the agent would, without an agent
     Check(check::Args),
-    /// List daemonsets, pods or nodes
+    /// List daemonsets, pods, nodes or events
     Get(get::Args),
+    /// Show everything about a daemonset, a pod or the node, and what happened to it
+    Describe(describe::Args),
     /// Print the log of a pod's container
     Logs(logs::Args),
     /// Look at and steer the updates of a set
@@ -105,6 +108,7 @@ impl Cli {
             Command::Explain(args) => explain::explain(&client()?, &args, out).await?,
             Command::Check(args) => return check::check(&args, out),
             Command::Get(args) => get::get(&client()?, &args, out).await?,
+            Command::Describe(args) => describe::describe(&client()?, &args, out).await?,
             Command::Logs(args) => logs::logs(&client()?, &args, out).await?,
             Command::Rollout(args) => return rollout::rollout(&client()?, &args, out).await,
             Command::Delete(args) => delete::delete(&client()?, &args, out).await?,

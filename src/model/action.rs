@@ -56,6 +56,8 @@ pub enum Action {
         image: String,
         /// `Always`, `IfNotPresent` or `Never`.
         policy: String,
+        /// The first container that is made of it; none for an image that is mounted.
+        container: Option<ContainerName>,
     },
     /// Ask the registry again for an image that a running container was made of without its answer.
     RecheckImage {
@@ -165,6 +167,8 @@ pub enum Outcome {
     Image(ImageState),
     /// A container was made.
     Created(ContainerId),
+    /// Containers were stopped; these are the ones whose `preStop` hook failed.
+    Stopped(Vec<ContainerName>),
     /// It failed, for a reason to show; it is tried again with back-off.
     Failed(Reason),
 }

@@ -40,6 +40,9 @@ pub struct PodRecord {
     /// By container: what an update in place asks of those that were there before it.
     #[serde(default)]
     pub renewals: BTreeMap<ContainerName, Renewal>,
+    /// Why it was evicted, where that is how its end came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evicted: Option<Reason>,
 }
 
 /// What an update in place asks of a container's attempts that were made before it.
@@ -196,6 +199,7 @@ impl DesiredPod {
                 created_at: Timestamp::UNIX_EPOCH,
                 ending_since: None,
                 renewals: BTreeMap::new(),
+                evicted: None,
             }),
             goal: Goal::Run,
             references: Arc::new(references),

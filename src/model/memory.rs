@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -85,6 +86,8 @@ pub enum ImageState {
         at: Timestamp,
         /// Why a pull that the policy wanted was not possible, where the present image stands in.
         stale: Option<Reason>,
+        /// What it took to pull it, where that was done for this answer.
+        pulled: Option<PullFigures>,
     },
     /// Not to be had now.
     Failed(Failure),
@@ -109,6 +112,15 @@ pub enum PortState {
     Free(Vec<HostPort>),
     /// One of them is in use.
     Failed(Failure),
+}
+
+/// What a pull took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PullFigures {
+    /// The time from the call to its end.
+    pub took: Duration,
+    /// The image's size in bytes.
+    pub size: u64,
 }
 
 /// What is remembered of one container.

@@ -6,6 +6,7 @@ mod amount;
 mod command;
 mod desired;
 pub mod downward;
+mod event;
 pub mod expand;
 mod host_port;
 mod memory;
@@ -26,10 +27,11 @@ pub use command::{Command, Refusal, RolloutCommand};
 pub use desired::{
     BackOff, DesiredPod, Goal, PodRecord, References, Renewal, RolloutDefaults, SetDefaults,
 };
+pub use event::{Event, EventLog, EventType, Involved, KindKey, Kindred, Note};
 pub use host_port::HostPort;
 pub use memory::{
     ContainerMemory, Failure, ImageState, InstanceMemory, PodMemory, PortState, PostStart,
-    PullProgress, Stale, VolumePaths, VolumeState,
+    PullFigures, PullProgress, Stale, VolumePaths, VolumeState,
 };
 pub use node::{NodeFacts, Taint, TaintEffect};
 pub use observed::{

@@ -6,7 +6,7 @@
 //! (`ObservedContainer::backoff_level`), so it survives the agent.
 //!
 //! Differs: kubelet rounds a wait up to its next look at the pod, up to 15 s later; here it ends
-//! when it ends.
+//! when it ends. And kubelet's starts over when kubelet is restarted; this one does not.
 
 use std::time::Duration;
 

@@ -17,6 +17,8 @@ use crate::model::{
 
 /// kubelet's grace period where neither specification nor container says one.
 const DEFAULT_GRACE: i64 = 30;
+/// kubelet's grace period in seconds of a pod that it evicts.
+const EVICTION_GRACE: i64 = 1;
 
 /// Plans the end of a pod until nothing of it is left.
 pub(super) fn plan_end(
@@ -141,9 +143,16 @@ pub(super) fn stop_running(
     true
 }
 
-/// The pod's own grace period, else the one its container was made with; never less than a second.
+/// The pod's own grace period, else the one its container was made with; never less than a second,
+/// which is also what an evicted pod gets.
 pub(super) fn grace_period(want: Option<&DesiredPod>, container: &ObservedContainer) -> Duration {
+    let evicted = want.is_some_and(|want| want.record.evicted.is_some());
     let of_spec = want.and_then(|want| want.spec().termination_grace_period_seconds);
+    let of_spec = if evicted {
+        Some(EVICTION_GRACE)
+    } else {
+        of_spec
+    };
     let seconds = of_spec.or(container.grace_seconds).unwrap_or(DEFAULT_GRACE);
     Duration::from_secs(u64::try_from(seconds).unwrap_or(1).max(1))
 }

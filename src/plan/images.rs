@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::containers::{self, Container};
 use super::{backoff, wait_until};
+use crate::api::ContainerName;
 use crate::model::{Action, DesiredPod, Failure, ImageState, PodMemory, PodPlan, Reason};
 
 /// An image and what it is for.
@@ -20,6 +21,8 @@ struct Wish<'a> {
     policy: &'a str,
     /// The container that needs it.
     container: &'a str,
+    /// Whether that is made of it, and does not only mount it.
+    whole: bool,
 }
 
 /// The container's image once it is there; plans to make sure of it otherwise.
@@ -34,6 +37,7 @@ pub(super) fn image(
         image: container.image(),
         policy: container.pull_policy(),
         container: container.name(),
+        whole: true,
     };
     make_sure(pod, &wish, memory, now, plan)
 }
@@ -52,6 +56,7 @@ pub(super) fn volumes(
             image,
             policy,
             container: container.name(),
+            whole: false,
         };
         ready &= make_sure(pod, &wish, memory, now, plan).is_some();
     }
@@ -109,25 +114,28 @@ fn make_sure(
         }
         Some(ImageState::Failed(failure)) => {
             let at = backoff::retry_at(failure, backoff::PULL);
-            let word = match failure.reason.word.as_str() {
-                "ErrImagePull" if now < at && failure.times > 1 => "ImagePullBackOff",
-                word => word,
+            let Reason { word, message, .. } = &failure.reason;
+            let said = if word == "ErrImagePull" && now < at && failure.times > 1 {
+                let message = format!("Back-off pulling image \"{image}\": {word}: {message}");
+                reason("ImagePullBackOff", message)
+            } else {
+                reason(word, message.clone())
             };
-            plan.reasons
-                .push(reason(word, failure.reason.message.clone()).retried_at(at));
+            plan.reasons.push(said.retried_at(at));
             if wait_until(at, now, plan) {
                 return None;
             }
         }
         None => {}
     }
-    let action = Action::EnsureImage {
-        pod: Arc::clone(pod),
-        image: image.to_owned(),
-        policy: wish.policy.to_owned(),
-    };
-    if !plan.actions.contains(&action) {
-        plan.actions.push(action);
+    let asked = |action: &Action| matches!(action, Action::EnsureImage { image: other, policy, .. } if other == image && policy == wish.policy);
+    if !plan.actions.iter().any(asked) {
+        plan.actions.push(Action::EnsureImage {
+            pod: Arc::clone(pod),
+            image: image.to_owned(),
+            policy: wish.policy.to_owned(),
+            container: wish.whole.then(|| ContainerName::new(wish.container)),
+        });
     }
     None
 }

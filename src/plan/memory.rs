@@ -46,12 +46,7 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
             memory.containers.remove(container.as_str());
             memory.instances.entry(id.clone()).or_default().resized = true;
         }
-        (Action::RunPostStart { id, .. }, Outcome::Done) => {
-            remember_hook(memory, id, PostStart::Done);
-        }
-        (Action::RunPostStart { id, .. }, Outcome::Failed(reason)) => {
-            remember_hook(memory, id, PostStart::Failed(reason));
-        }
+        (Action::RunPostStart { id, .. }, outcome) => remember_hook(memory, id, outcome),
         (Action::RecheckImage { image, .. }, outcome) => {
             remember_recheck(memory, image, outcome, now);
         }
@@ -62,7 +57,7 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
             | Action::StopContainers { .. }
             | Action::RemoveContainer { .. }
             | Action::Teardown { .. },
-            Outcome::Done,
+            Outcome::Done | Outcome::Stopped(_),
         ) => remember_end(memory, action),
         (action, Outcome::Failed(reason)) => remember_failure(memory, action, reason, now),
         _ => {}
@@ -114,7 +109,12 @@ fn remember_stops(memory: &mut PodMemory, action: &Action) {
     }
 }
 
-fn remember_hook(memory: &mut PodMemory, id: &ContainerId, how: PostStart) {
+fn remember_hook(memory: &mut PodMemory, id: &ContainerId, outcome: Outcome) {
+    let how = match outcome {
+        Outcome::Done => PostStart::Done,
+        Outcome::Failed(reason) => PostStart::Failed(reason),
+        _ => return,
+    };
     memory.instances.entry(id.clone()).or_default().post_start = how;
 }
 

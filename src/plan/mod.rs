@@ -8,6 +8,7 @@ pub mod backoff;
 mod checks;
 mod containers;
 mod end;
+pub mod eviction;
 mod gc;
 mod hooks;
 mod images;

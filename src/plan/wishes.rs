@@ -1,7 +1,6 @@
 //! What a set asks for that this version does not do: named, so that nobody waits for it.
 //!
-//! The set runs all the same; these wishes are about how it is updated and bounded, not about what
-//! runs.
+//! The set runs all the same; these wishes are about how it is updated, not about what runs.
 
 use crate::api::daemonset::DaemonSet;
 use crate::model::Reason;
@@ -13,26 +12,11 @@ const ANNOTATIONS: [&str; 1] = ["setlet.dev/after"];
 #[must_use]
 pub fn unfollowed(set: &DaemonSet) -> Vec<Reason> {
     let named = |annotation: &&&str| set.annotation(annotation).is_some();
-    let mut wishes: Vec<Reason> = ANNOTATIONS
+    ANNOTATIONS
         .iter()
         .filter(named)
         .map(|annotation| unfollowed_field(&format!("metadata.annotations[{annotation}]")))
-        .collect();
-    wishes.extend(disk_limits(set));
-    wishes
-}
-
-/// Limits of volumes on disk, which only a kubelet that evicts pods holds to.
-fn disk_limits(set: &DaemonSet) -> impl Iterator<Item = Reason> + '_ {
-    let volumes = set.pod_spec().volumes.iter().flatten().enumerate();
-    volumes.filter_map(|(index, volume)| {
-        let empty_dir = volume.empty_dir.as_ref()?;
-        let on_disk = empty_dir.medium.as_deref().unwrap_or_default().is_empty();
-        (on_disk && empty_dir.size_limit.is_some()).then(|| {
-            let field = format!("spec.template.spec.volumes[{index}].emptyDir.sizeLimit");
-            unfollowed_field(&field)
-        })
-    })
+        .collect()
 }
 
 fn unfollowed_field(field: &str) -> Reason {

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::tls;
+use super::{tcp, tls};
 use crate::model::Answer;
 
 /// Redirects that are followed.
@@ -181,6 +181,12 @@ fn add(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
         .or_insert(HeaderValue::from_static(value));
 }
 
+/// That there was no answer in time, in the words of Go's client.
+pub(super) fn late(url: &Url) -> String {
+    let why = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+    format!("Get \"{url}\": {why}")
+}
+
 /// Asks as a probe does.
 pub(super) async fn ask(mut url: Url, mut headers: HeaderMap) -> Answer {
     for _ in 0..=REDIRECTS {
@@ -211,7 +217,7 @@ pub(super) async fn ask(mut url: Url, mut headers: HeaderMap) -> Answer {
 pub(super) async fn get(url: &Url, headers: &HeaderMap) -> Result<Answered, Failed> {
     let stream = TcpStream::connect((url.host.as_str(), url.port))
         .await
-        .map_err(|error| Failed::Broken(format!("dial tcp {}: {error}", url.host)))?;
+        .map_err(|error| Failed::Broken(tcp::refusal(&url.host, url.port, &error)))?;
     let response = if url.tls {
         exchange(tls::connect(&url.host, stream).await?, url, headers).await
     } else {

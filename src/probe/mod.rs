@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tracing::debug;
 
 pub use hook::run_hook;
-pub use schedule::{Key, Schedule};
+pub use schedule::Schedule;
 
 use crate::model::{Answer, Check, ContainerId, ProbeTarget, Probed};
 use crate::runtime::Runtime;
@@ -41,12 +41,13 @@ pub trait Ask {
 }
 
 /// Probes what `targets` names and keeps `results` at what the answers add up to, until nobody
-/// names targets any more.
+/// names targets any more. `heard` is told of each answer.
 pub async fn run(
     asker: &impl Ask,
     mut targets: watch::Receiver<Arc<Vec<ProbeTarget>>>,
     results: watch::Sender<Arc<Probed>>,
     clock: fn() -> Timestamp,
+    heard: impl Fn(&ProbeTarget, &Answer),
 ) {
     let mut schedule = Schedule::default();
     let mut asked = FuturesUnordered::new();
@@ -72,8 +73,9 @@ pub async fn run(
                 schedule.set_targets(&newest, clock());
                 true
             }
-            Some((key, answer, at)) = asked.next(), if !asked.is_empty() => {
-                schedule.record(&key, &answer, at, clock())
+            Some((target, answer, at)) = asked.next(), if !asked.is_empty() => {
+                heard(&target, &answer);
+                schedule.record(&(target.id, target.kind), &answer, at, clock())
             }
             () = due => false,
         };
@@ -90,7 +92,11 @@ pub async fn run(
 }
 
 /// Puts one probe's question, at `at`.
-async fn put(asker: &impl Ask, target: ProbeTarget, at: Timestamp) -> (Key, Answer, Timestamp) {
+async fn put(
+    asker: &impl Ask,
+    target: ProbeTarget,
+    at: Timestamp,
+) -> (ProbeTarget, Answer, Timestamp) {
     let answer = asker
         .ask(&target.id, &target.check, target.timing.timeout)
         .await;
@@ -100,7 +106,7 @@ async fn put(asker: &impl Ask, target: ProbeTarget, at: Timestamp) -> (Key, Answ
             debug!(container = %target.container, probe = target.kind.word(), why, "not well");
         }
     }
-    ((target.id, target.kind), answer, at)
+    (target, answer, at)
 }
 
 /// Asks a container as a probe does. `node` is the host for checks that name none.
@@ -124,11 +130,14 @@ pub async fn ask(
             headers,
         } => {
             let url = http::Url::new(*tls, &host(named), *port, path);
-            let headers = http::probe_headers(headers, *tls);
-            tokio::time::timeout(timeout, http::ask(url, headers)).await
+            let (headers, late) = (http::probe_headers(headers, *tls), http::late(&url));
+            let asked = tokio::time::timeout(timeout, http::ask(url, headers)).await;
+            return asked.unwrap_or(Answer::Failure(late));
         }
         Check::Tcp { host: named, port } => {
-            tokio::time::timeout(timeout, tcp::ask(&host(named), *port)).await
+            let host = host(named);
+            let asked = tokio::time::timeout(timeout, tcp::ask(&host, *port)).await;
+            return asked.unwrap_or_else(|_| Answer::Failure(tcp::late(&host, *port)));
         }
         Check::Grpc {
             host: named,

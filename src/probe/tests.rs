@@ -353,7 +353,13 @@ async fn two_hundred_probed_containers() {
         let (results, told) = watch::channel(Arc::default());
         wanted.send_replace(Arc::new(targets.to_vec()));
         senders.push((wanted, told));
-        all.push(run(&asker, targets_heard, results, Timestamp::now));
+        all.push(run(
+            &asker,
+            targets_heard,
+            results,
+            Timestamp::now,
+            |_, _| {},
+        ));
     }
     let before = ticks();
     let ten = Duration::from_secs(10);

@@ -1,8 +1,8 @@
 //! The connection to the runtime: one lazy HTTP/2 channel over its unix socket, which reconnects by
 //! itself after the runtime restarts, and one method a call, each with its deadline.
 //!
-//! Never decides anything and never repeats a call. The deadlines are kubelet's (runtimeRequestTimeout
-//! 2 min, doubled for RunPodSandbox, added to the timeout of StopContainer and ExecSync).
+//! Never decides anything and never repeats a call. The deadlines are kubelet's: runtimeRequestTimeout,
+//! doubled for RunPodSandbox, added to the timeout of StopContainer and ExecSync.
 
 mod calls;
 
@@ -24,20 +24,30 @@ use crate::cri::runtime_service_client::RuntimeServiceClient;
 /// Answers may be this long, as kubelet allows: lists of a node with many pods are.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
-/// The table of deadlines. PullImage has none: it is dropped when nobody wants it any more.
-mod deadline {
-    use std::time::Duration;
+/// The table of deadlines, all made of the configuration's `runtimeRequestTimeout`. PullImage has
+/// none: it is dropped when nobody wants it any more.
+#[derive(Debug, Clone, Copy)]
+struct Deadlines(Duration);
 
+impl Deadlines {
     /// Handshake, lists, opening logs anew: done at once.
-    pub const LIST: Duration = Duration::from_secs(10);
+    fn list(self) -> Duration {
+        self.0.min(Duration::from_secs(10))
+    }
+
     /// Everything not named otherwise.
-    pub const CALL: Duration = Duration::from_secs(120);
+    fn call(self) -> Duration {
+        self.0
+    }
+
     /// RunPodSandbox sets up a network, too.
-    pub const RUN_SANDBOX: Duration = Duration::from_secs(240);
+    fn run_sandbox(self) -> Duration {
+        self.0.saturating_mul(2)
+    }
 
     /// Calls that carry a timeout of their own have it and the usual time.
-    pub fn beyond(timeout: Duration) -> Duration {
-        timeout.saturating_add(CALL)
+    fn beyond(self, timeout: Duration) -> Duration {
+        timeout.saturating_add(self.0)
     }
 }
 
@@ -70,6 +80,7 @@ impl RuntimeFacts {
 #[derive(Debug, Clone)]
 pub struct Client {
     channel: Channel,
+    deadlines: Deadlines,
     runtime: RuntimeServiceClient<Channel>,
     images: ImageServiceClient<Channel>,
 }
@@ -100,12 +111,13 @@ async fn within<T>(
 }
 
 impl Client {
-    /// Makes a client of an endpoint without connecting; the first call connects. To be called
-    /// within a tokio runtime.
+    /// Makes a client of an endpoint without connecting; the first call connects. `request_timeout`
+    /// is what a call is given that is not known to take longer. To be called within a tokio
+    /// runtime.
     ///
     /// # Errors
     /// When the endpoint is not a unix socket's.
-    pub fn new(endpoint: &str) -> Result<Self, Error> {
+    pub fn new(endpoint: &str, request_timeout: Duration) -> Result<Self, Error> {
         let path = socket_path(endpoint)?;
         // The address is never resolved: the connector knows where to go.
         let channel = Endpoint::from_static("http://localhost").connect_with_connector_lazy(
@@ -120,6 +132,7 @@ impl Client {
             images: ImageServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_ANSWER_BYTES),
             channel,
+            deadlines: Deadlines(request_timeout),
         })
     }
 
@@ -133,7 +146,7 @@ impl Client {
         let request = cri::VersionRequest {
             version: "v1".into(),
         };
-        within(deadline::LIST, self.runtime.clone().version(request))
+        within(self.deadlines.list(), self.runtime.clone().version(request))
             .await
             .map_err(Error::Version)
     }
@@ -142,13 +155,16 @@ impl Client {
     pub(super) async fn handshake(&self) -> Result<RuntimeFacts, Error> {
         let version = self.version().await?;
         let request = cri::StatusRequest { verbose: false };
-        let status = within(deadline::CALL, self.runtime.clone().status(request))
+        let status = within(self.deadlines.call(), self.runtime.clone().status(request))
             .await
             .map_err(Error::Features)?;
         let request = cri::RuntimeConfigRequest {};
-        let config = within(deadline::LIST, self.runtime.clone().runtime_config(request))
-            .await
-            .map_err(Error::Features);
+        let config = within(
+            self.deadlines.list(),
+            self.runtime.clone().runtime_config(request),
+        )
+        .await
+        .map_err(Error::Features);
         let config = match config {
             Ok(config) => config.linux,
             Err(error) if error.is_unimplemented() => None,
@@ -195,6 +211,30 @@ mod tests {
         assert_eq!(path("unix://x.sock"), None);
         assert_eq!(path("tcp://127.0.0.1:1"), None);
         assert_eq!(path(""), None);
+    }
+
+    #[test]
+    fn deadlines_follow_the_request_timeout() {
+        let seconds = Duration::from_secs;
+        let usual = Deadlines(seconds(120));
+        assert_eq!(usual.list(), seconds(10));
+        assert_eq!(usual.call(), seconds(120));
+        assert_eq!(usual.run_sandbox(), seconds(240));
+        assert_eq!(usual.beyond(seconds(30)), seconds(150));
+        assert_eq!(Deadlines(seconds(3)).list(), seconds(3));
+        assert_eq!(usual.beyond(Duration::MAX), Duration::MAX);
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_never_answers_is_given_up_in_time() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("silent.sock");
+        let _silent = tokio::net::UnixListener::bind(&socket).expect("a socket");
+        let endpoint = format!("unix://{}", socket.display());
+        let client = Client::new(&endpoint, Duration::from_millis(50)).expect("a client");
+        let error = client.version().await.expect_err("no answer");
+        let code = error.status().map(Status::code);
+        assert_eq!(code, Some(tonic::Code::DeadlineExceeded));
     }
 
     #[test]

@@ -276,7 +276,7 @@ impl Error {
         if self.is_connection_lost() {
             return Reason::new("ContainerRuntimeUnavailable", self.line());
         }
-        let reason = Reason::new(self.word(), self.line());
+        let reason = Reason::new(self.word(), self.words());
         match self {
             Self::CreateContainer { container, .. }
             | Self::StartContainer { container, .. }
@@ -312,6 +312,16 @@ impl Error {
             | Self::ReopenLog { .. }
             | Self::PullsEnded
             | Self::NotRuntime { .. } => "ContainerRuntimeError",
+        }
+    }
+
+    /// What people are told; of images and containers the runtime's own words, as by kubelet.
+    fn words(&self) -> String {
+        match self {
+            Self::PullImage { source, .. }
+            | Self::CreateContainer { source, .. }
+            | Self::StartContainer { source, .. } => status_line(source),
+            _ => self.line(),
         }
     }
 

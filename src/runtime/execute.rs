@@ -27,7 +27,9 @@ impl Runtime {
                     action: action.to_string(),
                 });
             }
-            Action::EnsureImage { pod, image, policy } => {
+            Action::EnsureImage {
+                pod, image, policy, ..
+            } => {
                 return self.ensure_image(pod, image, policy).await;
             }
             Action::RecheckImage { pod, image } => {

@@ -20,6 +20,7 @@ mod pulls;
 mod reference;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -27,16 +28,13 @@ use super::Runtime;
 use super::error::Error;
 use super::execute::sandbox_config;
 use crate::cri;
-use crate::model::{DesiredPod, Failure, ImageState, Outcome, Reason};
+use crate::model::{DesiredPod, Failure, ImageState, Outcome, PullFigures, Reason};
 
 pub use node::NodeCredentials;
 pub(super) use puller::PullSender;
 use puller::{Answer, PullWish, Pulled};
 pub use puller::{PullRequests, run_puller};
 pub(super) use reference::in_full;
-
-/// So many images are pulled at a time.
-const PARALLEL_PULLS: usize = 3;
 
 impl Runtime {
     /// Answers at once with the image's state; see the module.
@@ -69,7 +67,7 @@ impl Runtime {
                     return Ok(self.no_image("ErrImageNeverPull", problem));
                 }
                 ("Always", _) | (_, None) => {}
-                (_, Some(image)) => return Ok(self.present(image, None)),
+                (_, Some(image)) => return Ok(self.present(image, None, None)),
             }
             let wish = PullWish {
                 image: image.to_owned(),
@@ -95,8 +93,12 @@ impl Runtime {
         policy: &str,
         pulled: Pulled,
     ) -> Result<Outcome, Error> {
+        let mut took = None;
         let stale = match pulled {
-            Pulled::Done => None,
+            Pulled::Done { took: time } => {
+                took = Some(time);
+                None
+            }
             Pulled::Failed {
                 reason,
                 unreachable,
@@ -104,7 +106,7 @@ impl Runtime {
             Pulled::Failed { reason, .. } => return Ok(self.failed_image(reason)),
         };
         match self.inner.client.image_status(image).await {
-            Ok(Some(present)) => Ok(self.present(present, stale)),
+            Ok(Some(present)) => Ok(self.present(present, stale, took)),
             Ok(None) => Ok(match stale {
                 Some(reason) => self.failed_image(reason),
                 None => {
@@ -117,13 +119,16 @@ impl Runtime {
         }
     }
 
-    fn present(&self, image: cri::Image, stale: Option<Reason>) -> Outcome {
+    /// The image as it is there; `took` is the time of the pull that brought it.
+    fn present(&self, image: cri::Image, stale: Option<Reason>, took: Option<Duration>) -> Outcome {
+        let size = image.size;
         Outcome::Image(ImageState::Present {
             image_ref: image.id,
             uid: image.uid.map(|uid| uid.value),
             username: image.username,
             at: self.now(),
             stale,
+            pulled: took.map(|took| PullFigures { took, size }),
         })
     }
 

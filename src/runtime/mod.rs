@@ -80,6 +80,10 @@ pub trait Cri {
 pub struct Options {
     /// `containerRuntimeEndpoint`, for example `unix:///run/containerd/containerd.sock`.
     pub endpoint: String,
+    /// `runtimeRequestTimeout`: how long a call may take.
+    pub request_timeout: Duration,
+    /// `imagePull.maxParallel`: so many images are pulled at a time, from 1.
+    pub parallel_pulls: usize,
     /// The node whose pods these are: the value of the label `setlet.dev/node`.
     pub node: String,
     /// Where the links to logs are made, `/var/log/containers` by default.
@@ -117,9 +121,9 @@ impl Runtime {
     /// # Errors
     /// [`Error::Endpoint`] when the endpoint is not a unix socket's.
     pub fn new(options: Options) -> Result<(Self, PullRequests), Error> {
-        let (pulls, requests) = image::PullSender::new();
+        let (pulls, requests) = image::PullSender::new(options.parallel_pulls);
         let inner = Inner {
-            client: client::Client::new(&options.endpoint)?,
+            client: client::Client::new(&options.endpoint, options.request_timeout)?,
             node: options.node,
             container_logs: options.container_logs,
             host: watch::Sender::new(Arc::new(options.host)),

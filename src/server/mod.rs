@@ -49,7 +49,7 @@ pub use rollout::{Progress, RevisionLine, Rollout};
 pub use socket::{BindError, bind};
 
 use crate::api::ObjectKey;
-use crate::model::{Command, NodeView, Refusal};
+use crate::model::{Command, EventLog, NodeView, Refusal};
 use request::{Call, List};
 use sessions::Starter;
 use table::Form;
@@ -71,6 +71,8 @@ pub struct Request {
 pub struct Api {
     /// The newest view.
     pub view: tokio::sync::watch::Receiver<Arc<NodeView>>,
+    /// The events that are remembered.
+    pub events: tokio::sync::watch::Receiver<Arc<EventLog>>,
     /// Who reads container logs.
     pub logs: Arc<dyn LogSource>,
     /// Who runs commands in containers.
@@ -145,23 +147,24 @@ async fn handle(
 
 impl Api {
     async fn answer(&self, call: Call, form: Form) -> Result<Response, Failure> {
-        let view = self.view.borrow().clone();
+        let seen = self.seen();
+        let view = &*seen.view;
         let now = (self.clock)();
         Ok(match call {
             Call::Live => "ok".into_response(),
-            Call::Ready => ready(&view),
+            Call::Ready => ready(view),
             Call::Metrics => {
                 let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
                 (kind, (self.metrics)()).into_response()
             }
             Call::Version => Json(version::version()).into_response(),
             Call::Discovery(which) => Json(discovery::document(which)).into_response(),
-            Call::List(list) => self.list(&view, list, form),
+            Call::List(list) => self.list(&seen, list, form),
             Call::Get(resource, key) => {
-                let mut items = objects::list(&view, resource, now).into_iter();
+                let mut items = objects::list(&seen, resource, now).into_iter();
                 let item = items.find(|item| item.key() == key);
                 let item = item.ok_or_else(|| Failure::no_object(resource, &key.name))?;
-                let version = resource_version(&view);
+                let version = seen.version(resource).to_string();
                 Json(match form {
                     Form::Plain => item.to_value(&version),
                     Form::Table(include) => table::table(resource, &[item], include, &version, now),
@@ -171,11 +174,11 @@ impl Api {
             Call::Log(key, query) => log::log(self, &key, &query).await?,
             // Answered with the request in hand, which becomes a connection.
             Call::Exec(..) => return Err(Failure::no_path()),
-            Call::Status => Json(own::report(&view, now)).into_response(),
-            Call::Explain(key) => Json(self.explain(&view, &key, now)?).into_response(),
+            Call::Status => Json(own::report(view, now)).into_response(),
+            Call::Explain(key) => Json(self.explain(view, &key, now)?).into_response(),
             Call::Rollout(key) => {
                 let missing = || Failure::no_object(objects::Resource::DaemonSets, &key.name);
-                let rollout = rollout::rollout(&view, &key, now).ok_or_else(missing)?;
+                let rollout = rollout::rollout(view, &key, now).ok_or_else(missing)?;
                 Json(rollout).into_response()
             }
             Call::Command(command) => Json(done(&self.ask(command).await?)).into_response(),
@@ -191,9 +194,17 @@ impl Api {
         answer.await.map_err(|_| ended())?.map_err(Failure::refused)
     }
 
+    /// The newest of everything.
+    fn seen(&self) -> objects::Seen {
+        objects::Seen {
+            view: self.view.borrow().clone(),
+            events: self.events.borrow().clone(),
+        }
+    }
+
     /// The items of a list request.
-    fn select(&self, view: &NodeView, list: &List) -> Vec<objects::Item> {
-        let mut items = objects::list(view, list.resource, (self.clock)());
+    fn select(&self, seen: &objects::Seen, list: &List) -> Vec<objects::Item> {
+        let mut items = objects::list(seen, list.resource, (self.clock)());
         items.retain(|item| {
             let namespace = item.metadata().namespace.as_deref().unwrap_or_default();
             list.namespace
@@ -204,15 +215,15 @@ impl Api {
         items
     }
 
-    fn list(&self, view: &NodeView, list: List, form: Form) -> Response {
+    fn list(&self, seen: &objects::Seen, list: List, form: Form) -> Response {
         if let Some(watch) = list.watch.clone() {
             let events = watch::events(self.clone(), list, &watch, form);
             let kind = [(header::CONTENT_TYPE, "application/json")];
             let events = events.map(|event: Result<_, Infallible>| event);
             return (kind, Body::from_stream(events)).into_response();
         }
-        let items = self.select(view, &list);
-        let version = resource_version(view);
+        let items = self.select(seen, &list);
+        let version = seen.version(list.resource).to_string();
         Json(match form {
             Form::Table(include) => {
                 table::table(list.resource, &items, include, &version, (self.clock)())
@@ -250,10 +261,6 @@ fn done(message: &str) -> Value {
         "status": "Success",
         "message": message,
     })
-}
-
-fn resource_version(view: &NodeView) -> String {
-    view.version.max(1).to_string()
 }
 
 fn ready(view: &NodeView) -> Response {

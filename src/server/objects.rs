@@ -1,16 +1,17 @@
 //! The Kubernetes resources the agent shows, made of the view at the moment they are asked for.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, NamespaceStatus, Node, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, NamespaceStatus, Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use super::version;
 use crate::api::ObjectKey;
-use crate::model::{NodeView, PodReport, SetReport};
+use crate::model::{EventLog, NodeView, PodReport, SetReport};
 use crate::status;
 
 /// A kind of object that can be listed.
@@ -20,16 +21,18 @@ pub(super) enum Resource {
     ConfigMaps,
     ControllerRevisions,
     DaemonSets,
+    Events,
     Namespaces,
     Nodes,
     Pods,
 }
 
 impl Resource {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::ConfigMaps,
         Self::ControllerRevisions,
         Self::DaemonSets,
+        Self::Events,
         Self::Namespaces,
         Self::Nodes,
         Self::Pods,
@@ -63,6 +66,7 @@ impl Resource {
             Self::ConfigMaps => "configmaps",
             Self::ControllerRevisions => "controllerrevisions",
             Self::DaemonSets => "daemonsets",
+            Self::Events => "events",
             Self::Namespaces => "namespaces",
             Self::Nodes => "nodes",
             Self::Pods => "pods",
@@ -83,6 +87,7 @@ impl Resource {
             Self::ConfigMaps => "ConfigMap",
             Self::ControllerRevisions => "ControllerRevision",
             Self::DaemonSets => "DaemonSet",
+            Self::Events => "Event",
             Self::Namespaces => "Namespace",
             Self::Nodes => "Node",
             Self::Pods => "Pod",
@@ -95,6 +100,7 @@ impl Resource {
             Self::ConfigMaps => "cm",
             Self::ControllerRevisions => "",
             Self::DaemonSets => "ds",
+            Self::Events => "ev",
             Self::Namespaces => "ns",
             Self::Nodes => "no",
             Self::Pods => "po",
@@ -119,6 +125,19 @@ impl Resource {
                 "status.podIP",
                 "status.nominatedNodeName",
             ],
+            Self::Events => &[
+                "involvedObject.kind",
+                "involvedObject.namespace",
+                "involvedObject.name",
+                "involvedObject.uid",
+                "involvedObject.apiVersion",
+                "involvedObject.resourceVersion",
+                "involvedObject.fieldPath",
+                "reason",
+                "reportingComponent",
+                "source",
+                "type",
+            ],
             Self::Nodes => &["spec.unschedulable"],
             Self::Namespaces => &["status.phase"],
             Self::ConfigMaps | Self::ControllerRevisions | Self::DaemonSets => &[],
@@ -133,6 +152,7 @@ pub(super) enum Item {
     ConfigMap(Box<ConfigMap>),
     ControllerRevision(Box<ControllerRevision>),
     DaemonSet(Box<DaemonSet>),
+    Event(Box<Event>),
     Namespace(Box<Namespace>),
     Node(Box<Node>),
     Pod(Box<Pod>),
@@ -144,6 +164,7 @@ impl Item {
             Self::ConfigMap(o) => &o.metadata,
             Self::ControllerRevision(o) => &o.metadata,
             Self::DaemonSet(o) => &o.metadata,
+            Self::Event(o) => &o.metadata,
             Self::Namespace(o) => &o.metadata,
             Self::Node(o) => &o.metadata,
             Self::Pod(o) => &o.metadata,
@@ -155,6 +176,7 @@ impl Item {
             Self::ConfigMap(o) => &mut o.metadata,
             Self::ControllerRevision(o) => &mut o.metadata,
             Self::DaemonSet(o) => &mut o.metadata,
+            Self::Event(o) => &mut o.metadata,
             Self::Namespace(o) => &mut o.metadata,
             Self::Node(o) => &mut o.metadata,
             Self::Pod(o) => &mut o.metadata,
@@ -182,6 +204,7 @@ impl Item {
             Self::ConfigMap(o) => serde_json::to_value(o),
             Self::ControllerRevision(o) => serde_json::to_value(o),
             Self::DaemonSet(o) => serde_json::to_value(o),
+            Self::Event(o) => serde_json::to_value(o),
             Self::Namespace(o) => serde_json::to_value(o),
             Self::Node(o) => serde_json::to_value(o),
             Self::Pod(o) => serde_json::to_value(o),
@@ -196,6 +219,10 @@ impl Item {
             "metadata.namespace" => return self.metadata().namespace.clone().unwrap_or_default(),
             _ => {}
         }
+        let path = match (self, path) {
+            (Self::Event(_), "source") => "source.component",
+            (_, path) => path,
+        };
         let value = self.bare_value();
         match value.pointer(&format!("/{}", path.replace('.', "/"))) {
             Some(Value::String(text)) => text.clone(),
@@ -208,8 +235,29 @@ impl Item {
     }
 }
 
-/// Every object of a kind, by namespace and name.
-pub(super) fn list(view: &NodeView, resource: Resource, now: Timestamp) -> Vec<Item> {
+/// What one answer is made of.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// The newest view.
+    pub view: Arc<NodeView>,
+    /// The events by then.
+    pub events: Arc<EventLog>,
+}
+
+impl Seen {
+    /// The version of a kind of objects.
+    pub(super) fn version(&self, resource: Resource) -> u64 {
+        let version = match resource {
+            Resource::Events => self.events.version,
+            _ => self.view.version,
+        };
+        version.max(1)
+    }
+}
+
+/// Every object of a kind, by namespace and name; events as they last happened.
+pub(super) fn list(seen: &Seen, resource: Resource, now: Timestamp) -> Vec<Item> {
+    let view = &*seen.view;
     let mut items: Vec<Item> = match resource {
         Resource::ConfigMaps => {
             let maps = view.snapshot.config_maps.values();
@@ -218,6 +266,12 @@ pub(super) fn list(view: &NodeView, resource: Resource, now: Timestamp) -> Vec<I
         }
         Resource::ControllerRevisions => revisions(view),
         Resource::DaemonSets => daemonsets(view, now),
+        Resource::Events => {
+            let events = seen.events.events.iter();
+            let event =
+                |event| Item::Event(Box::new(status::events::event(event, &view.node.name)));
+            return events.map(|known| event(known)).collect();
+        }
         Resource::Namespaces => namespaces(view),
         Resource::Nodes => vec![Item::Node(Box::new(status::node(
             view,

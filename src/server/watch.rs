@@ -17,7 +17,6 @@ use super::request::{List, Watch};
 use super::table::{Form, table};
 use super::{Api, objects};
 use crate::api::ObjectKey;
-use crate::model::NodeView;
 
 /// The longest a watch stays open when the client names no time.
 const LONGEST: Duration = Duration::from_secs(45 * 60);
@@ -52,11 +51,13 @@ pub(super) fn events(
         columns_sent: false,
         deadline: Instant::now() + timeout,
     };
-    let view = state.api.view.borrow_and_update().clone();
+    let seen = state.look();
     match watch.since {
-        None => state.push_changes(&view, "ADDED"),
-        Some(version) if version == view.version => state.known = state.items(&view),
-        Some(_) => state.push_changes(&view, "MODIFIED"),
+        None => state.push_changes(&seen, "ADDED"),
+        Some(version) if version == seen.version(state.list.resource) => {
+            state.known = state.items(&seen);
+        }
+        Some(_) => state.push_changes(&seen, "MODIFIED"),
     }
     stream::unfold(state, |mut state| async move {
         let event = state.next().await?;
@@ -72,46 +73,55 @@ impl State {
                 return Some(event);
             }
             let cancel = self.api.cancel.clone();
+            let of_events = self.list.resource == objects::Resource::Events;
             tokio::select! {
-                changed = self.api.view.changed() => changed.ok()?,
+                changed = self.api.events.changed(), if of_events => changed.ok()?,
+                changed = self.api.view.changed(), if !of_events => changed.ok()?,
                 () = tokio::time::sleep_until(self.deadline) => return None,
                 () = cancel.cancelled() => return None,
             }
-            let view = self.api.view.borrow_and_update().clone();
-            self.push_changes(&view, "ADDED");
+            let seen = self.look();
+            self.push_changes(&seen, "ADDED");
         }
     }
 
-    fn items(&self, view: &NodeView) -> BTreeMap<ObjectKey, objects::Item> {
-        let items = self.api.select(view, &self.list).into_iter();
+    /// The newest of everything, which is then no news any more.
+    fn look(&mut self) -> objects::Seen {
+        self.api.view.mark_unchanged();
+        self.api.events.mark_unchanged();
+        self.api.seen()
+    }
+
+    fn items(&self, seen: &objects::Seen) -> BTreeMap<ObjectKey, objects::Item> {
+        let items = self.api.select(seen, &self.list).into_iter();
         items.map(|item| (item.key(), item)).collect()
     }
 
     /// Queues an event for everything that differs; what was not known is told with `new`.
-    fn push_changes(&mut self, view: &NodeView, new: &str) {
-        let items = self.items(view);
+    fn push_changes(&mut self, seen: &objects::Seen, new: &str) {
+        let items = self.items(seen);
         let known = std::mem::take(&mut self.known);
         for (key, item) in &known {
             let uid = |item: &objects::Item| item.metadata().uid.clone();
             if items.get(key).is_none_or(|found| uid(found) != uid(item)) {
-                self.push("DELETED", item, view);
+                self.push("DELETED", item, seen);
             }
         }
         for (key, item) in &items {
             match known.get(key) {
                 Some(before) if before == item => {}
                 Some(before) if before.metadata().uid == item.metadata().uid => {
-                    self.push("MODIFIED", item, view);
+                    self.push("MODIFIED", item, seen);
                 }
-                Some(_) => self.push("ADDED", item, view),
-                None => self.push(new, item, view),
+                Some(_) => self.push("ADDED", item, seen),
+                None => self.push(new, item, seen),
             }
         }
         self.known = items;
     }
 
-    fn push(&mut self, kind: &str, item: &objects::Item, view: &NodeView) {
-        let version = view.version.max(1).to_string();
+    fn push(&mut self, kind: &str, item: &objects::Item, seen: &objects::Seen) {
+        let version = seen.version(self.list.resource).to_string();
         let object = match self.form {
             Form::Plain => item.to_value(&version),
             Form::Table(include) => {

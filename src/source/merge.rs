@@ -4,6 +4,9 @@
 //! refused, or when a refused document cannot be told to be another one. *First by path*: an object
 //! belongs to the first file that has it; others are reported as duplicates. An object that stays
 //! only because a refused document might be it yields to any file that has it in good order.
+//!
+//! Differs: kubelet ends a static pod whose manifest is refused, and restarts one whose file is renamed
+//! or that a second file has; here none of that changes what is in force.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};

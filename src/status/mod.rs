@@ -9,6 +9,7 @@ mod age;
 mod conditions;
 mod container;
 mod daemonset;
+pub mod events;
 mod node;
 mod phase;
 mod pod;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, HostIP, Pod, PodIP, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus};
 
 use super::conditions::{Facts, conditions};
 use super::container::{Role, any_main_started, container_status, init_containers};
@@ -32,23 +32,27 @@ pub fn pod_status(report: &PodReport, node: &NodeFacts, _now: Timestamp) -> PodS
     let init_roles: Vec<(Role, &ContainerStatus)> = roles.into_iter().zip(&init).collect();
     let any_main_started = any_main_started(report);
     let generation = report.want.record.pod.metadata.generation;
-    let conditions = conditions(&Facts {
+    let mut conditions = conditions(&Facts {
         report,
         init: &init_roles,
         main: &main,
         any_main_started,
         generation,
     });
+    conditions.extend(disruption(report));
     let known = report.observed || report.have.is_some();
     let phase = if known {
         phase(&init_roles, &main, any_main_started)
     } else {
         "Unknown"
     };
+    let evicted = report.want.record.evicted.as_ref();
+    let phase = evicted.map_or(phase, |_| "Failed");
     let (host_ips, pod_ips) = addresses(report, node);
     PodStatus {
         phase: Some(phase.to_owned()),
-        message: message(report),
+        reason: evicted.map(|reason| reason.word.clone()),
+        message: evicted.map_or_else(|| message(report), |reason| Some(reason.message.clone())),
         conditions: Some(conditions),
         host_ip: host_ips.first().cloned(),
         host_ips: list(&host_ips, |ip| HostIP { ip }),
@@ -76,12 +80,11 @@ pub fn pod(report: &PodReport, node: &NodeFacts, now: Timestamp) -> Pod {
     meta.creation_timestamp
         .get_or_insert_with(|| time(record.created_at));
     if report.want.goal == Goal::End {
-        let grace = report
-            .want
-            .spec()
-            .termination_grace_period_seconds
-            .unwrap_or(30)
-            .max(0);
+        let of_spec = report.want.spec().termination_grace_period_seconds;
+        let grace = match &record.evicted {
+            Some(_) => 1,
+            None => of_spec.unwrap_or(30).max(0),
+        };
         let since = record.ending_since.unwrap_or(now);
         let end = since + Duration::from_secs(grace.unsigned_abs());
         meta.deletion_timestamp = Some(time(end));
@@ -89,6 +92,21 @@ pub fn pod(report: &PodReport, node: &NodeFacts, now: Timestamp) -> Pod {
     }
     pod.status = Some(pod_status(report, node, now));
     pod
+}
+
+/// That the node ends the pod, where it does.
+fn disruption(report: &PodReport) -> Option<PodCondition> {
+    let record = &report.want.record;
+    let reason = record.evicted.as_ref()?;
+    Some(PodCondition {
+        type_: "DisruptionTarget".to_owned(),
+        status: "True".to_owned(),
+        reason: Some("TerminationByKubelet".to_owned()),
+        message: Some(reason.message.clone()),
+        last_transition_time: record.ending_since.map(time),
+        observed_generation: record.pod.metadata.generation,
+        ..PodCondition::default()
+    })
 }
 
 /// Why the pod as a whole is held back.

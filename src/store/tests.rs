@@ -24,6 +24,7 @@ fn record(uid: &str, second: i64) -> PodRecord {
         pod: Pod::default(),
         created_at: Timestamp::from_second(second).expect("a time"),
         ending_since: None,
+        evicted: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! emptyDir: a directory of the pod's own, on disk, in memory or of huge pages.
 //!
 //! Follows kubelet v1.36's `empty_dir` plugin. A `sizeLimit` on disk is not enforced by the file
-//! system; in memory it is the size of the tmpfs.
+//! system, but by a look at what is used (`usage.rs`); in memory it is the size of the tmpfs.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

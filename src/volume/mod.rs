@@ -15,6 +15,7 @@ mod projected;
 mod teardown;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -28,6 +29,7 @@ use crate::model::{DesiredPod, NodeFacts, VolumePaths, paths};
 
 pub use error::Error;
 pub use teardown::teardown;
+pub use usage::{Limited, limited};
 
 /// What volumes are made of.
 struct Context<'a> {

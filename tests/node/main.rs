@@ -15,6 +15,8 @@
 
 mod bad_input;
 mod bed;
+mod events;
+mod eviction;
 mod exec;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod harness;
@@ -26,6 +28,7 @@ mod lifecycle;
 mod logs;
 mod many;
 mod probes;
+mod pulls;
 mod registries;
 mod rollback;
 mod rollout;
@@ -53,5 +56,8 @@ fn main() -> ExitCode {
     rollout::register(&mut suite);
     rollback::register(&mut suite);
     exec::register(&mut suite);
+    pulls::register(&mut suite);
+    events::register(&mut suite);
+    eviction::register(&mut suite);
     suite.run()
 }

@@ -33,6 +33,7 @@ if [ "${1:-test}" = test ]; then
     need skopeo skopeo
     need docker-registry docker-registry
     need git git
+    need openssl openssl
     need /etc/ssl/certs/ca-certificates.crt ca-certificates
 fi
 

@@ -62,6 +62,7 @@ impl Case<'_> {
                 pod,
                 created_at: jiff::Timestamp::UNIX_EPOCH,
                 ending_since: None,
+                evicted: None,
             }),
             goal: Goal::Run,
             references: Arc::new(References::default()),
@@ -290,6 +291,7 @@ pub fn image(want: &Value) -> ImageState {
         username: username.to_owned(),
         at: jiff::Timestamp::UNIX_EPOCH,
         stale: None,
+        pulled: None,
     }
 }
 

@@ -12,9 +12,11 @@ mod daemonset_api;
 mod eligibility;
 mod protobuf;
 mod revisions;
+mod timeline_node;
 mod timeline_script;
 mod timeline_world;
 mod timelines;
+mod timelines_changed;
 mod upstream;
 
 use std::path::{Path, PathBuf};

@@ -1,9 +1,12 @@
 //! What the commands of the recorded pods do, as far as it matters: how long they run, how they end,
 //! and what they do on SIGTERM.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Container;
+use setlet::model::DesiredPod;
 
 /// A container's command, or a hook's.
 pub struct Script {
@@ -11,6 +14,18 @@ pub struct Script {
 }
 
 impl Script {
+    /// Those of a pod's containers, by name.
+    pub fn of_pod(pod: &DesiredPod) -> BTreeMap<String, Self> {
+        let spec = pod.spec();
+        let all = spec
+            .init_containers
+            .iter()
+            .flatten()
+            .chain(&spec.containers);
+        let script = |c: &Container| Self::new(c.command.as_deref().unwrap_or_default());
+        all.map(|c| (c.name.clone(), script(c))).collect()
+    }
+
     /// Of the words of a command.
     pub fn new(command: &[String]) -> Self {
         let text = match command {

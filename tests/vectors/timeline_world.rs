@@ -40,6 +40,10 @@ pub struct World {
     pub calls: Vec<Call>,
     /// Whether the agent runs.
     pub agent: bool,
+    /// Whether all is ready for the pod to run.
+    pub staged: bool,
+    /// Whether nothing is left of it.
+    pub gone: bool,
     have: Option<ObservedPod>,
     memory: PodMemory,
     schedule: Schedule,
@@ -55,6 +59,8 @@ impl World {
             now: Timestamp::UNIX_EPOCH + Duration::from_secs(1_000_000),
             calls: Vec::new(),
             agent: true,
+            staged: false,
+            gone: false,
             have: None,
             memory: PodMemory::default(),
             schedule: Schedule::default(),
@@ -70,6 +76,13 @@ impl World {
         self.schedule = Schedule::default();
     }
 
+    /// Whether there is a sandbox.
+    pub fn has_sandbox(&self) -> bool {
+        self.have
+            .as_ref()
+            .is_some_and(|have| !have.sandboxes.is_empty())
+    }
+
     /// Goes on until this time, or until an ended pod is gone.
     pub fn run(&mut self, want: &Arc<DesiredPod>, until: Timestamp) {
         while self.now < until {
@@ -81,6 +94,8 @@ impl World {
             self.probe(want);
             forget_removed(&mut self.memory, self.have.as_ref());
             let plan = plan_pod(Some(want), self.have.as_ref(), &self.memory, self.now);
+            self.staged = plan.staged;
+            self.gone = plan.gone;
             if plan.gone {
                 return;
             }
@@ -192,6 +207,7 @@ impl World {
             username: String::new(),
             at: self.now,
             stale: None,
+            pulled: None,
         }
     }
 

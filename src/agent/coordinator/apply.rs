@@ -81,6 +81,8 @@ impl Coordinator {
         let record = match pods::new_record(&set, &self.node.name, (self.clock)()) {
             Ok(record) => record,
             Err(reason) => {
+                let message = format!("Error creating: {}", reason.message);
+                self.events.warn_of_set(set.key(), "FailedCreate", message);
                 reasons.push(reason);
                 return None;
             }
@@ -94,6 +96,8 @@ impl Coordinator {
         }
         let uid = record.key.uid.clone();
         info!(pod = %record.key, revision = %record.revision, "made");
+        let message = format!("Created pod: {}", record.key.name);
+        self.events.of_set(set.key(), "SuccessfulCreate", message);
         self.ledger.add(Slot::new(Arc::new(record), false));
         Some(uid)
     }

@@ -82,6 +82,8 @@ impl Coordinator {
         if !self.write(&ending) {
             return false;
         }
+        let message = format!("Deleted pod: {}", ending.key.name);
+        self.events.of_set(&ending.set, "SuccessfulDelete", message);
         if let Some(slot) = self.ledger.get_mut(uid) {
             slot.record = ending;
         }

@@ -66,6 +66,7 @@ fn pod(goal: Goal, init: &[(&str, Option<&str>)], main: &[&str]) -> Arc<DesiredP
         },
         created_at: at(0),
         ending_since: (goal == Goal::End).then(|| at(0)),
+        evicted: None,
     };
     Arc::new(DesiredPod {
         record: Arc::new(record),
@@ -84,6 +85,7 @@ fn present() -> ImageState {
         username: String::new(),
         at: at(0),
         stale: None,
+        pulled: None,
     }
 }
 

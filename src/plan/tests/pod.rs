@@ -259,6 +259,7 @@ fn an_image_the_registry_was_not_asked_for_is_told_and_asked_for_again() {
         username: String::new(),
         at: at(0),
         stale: why.map(|why| Reason::new("ErrImagePull", why)),
+        pulled: None,
     };
     memory.images.insert("c:1".into(), stale(Some("refused")));
     let plan = plan_pod(Some(&want), Some(&one(vec![])), &memory, at(0));
@@ -329,4 +330,15 @@ fn only_the_newest_dead_attempt_is_kept() {
         actions(&plan),
         ["remove container c c-1", "remove container c c-0"]
     );
+}
+
+#[test]
+fn an_evicted_pod_is_given_a_second() {
+    let mut want = pod(Goal::End, &[], &["a"]);
+    let record = Arc::make_mut(&mut Arc::make_mut(&mut want).record);
+    record.evicted = Some(Reason::new("Evicted", "too much"));
+    let have = one(vec![have_container("a", 0, running())]);
+    let plan = plan_pod(Some(&want), Some(&have), &PodMemory::default(), at(0));
+    // A stop is never given less than two.
+    assert_eq!(actions(&plan), ["stop a (2 s)"]);
 }

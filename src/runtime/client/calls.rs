@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::{Response, Status};
 
-use super::{Client, deadline, whole_seconds, within};
+use super::{Client, whole_seconds, within};
 use crate::cri;
 use crate::model::{ContainerId, SandboxId};
 use crate::runtime::error::Error;
@@ -19,7 +19,7 @@ impl Client {
             filter: Some(filter),
         };
         within(
-            deadline::LIST,
+            self.deadlines.list(),
             self.runtime.clone().list_pod_sandbox(request),
         )
         .await
@@ -35,7 +35,7 @@ impl Client {
             filter: Some(filter),
         };
         within(
-            deadline::LIST,
+            self.deadlines.list(),
             self.runtime.clone().list_containers(request),
         )
         .await
@@ -52,7 +52,7 @@ impl Client {
             verbose: false,
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().pod_sandbox_status(request),
         )
         .await
@@ -72,7 +72,7 @@ impl Client {
             verbose: false,
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().container_status(request),
         )
         .await
@@ -92,7 +92,7 @@ impl Client {
             runtime_handler: String::new(),
         };
         within(
-            deadline::RUN_SANDBOX,
+            self.deadlines.run_sandbox(),
             self.runtime.clone().run_pod_sandbox(request),
         )
         .await
@@ -104,7 +104,7 @@ impl Client {
             pod_sandbox_id: sandbox.0.clone(),
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().stop_pod_sandbox(request),
         )
         .await
@@ -119,7 +119,7 @@ impl Client {
             pod_sandbox_id: sandbox.0.clone(),
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().remove_pod_sandbox(request),
         )
         .await
@@ -131,7 +131,7 @@ impl Client {
         request: cri::CreateContainerRequest,
     ) -> Result<ContainerId, Status> {
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().create_container(request),
         )
         .await
@@ -146,7 +146,7 @@ impl Client {
             container_id: container.0.clone(),
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().start_container(request),
         )
         .await
@@ -164,7 +164,7 @@ impl Client {
             timeout: whole_seconds(timeout),
         };
         within(
-            deadline::beyond(timeout),
+            self.deadlines.beyond(timeout),
             self.runtime.clone().stop_container(request),
         )
         .await
@@ -179,7 +179,7 @@ impl Client {
             container_id: container.0.clone(),
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().remove_container(request),
         )
         .await
@@ -197,7 +197,7 @@ impl Client {
             ..Default::default()
         };
         within(
-            deadline::CALL,
+            self.deadlines.call(),
             self.runtime.clone().update_container_resources(request),
         )
         .await
@@ -213,7 +213,7 @@ impl Client {
             container_id: container.0.clone(),
         };
         within(
-            deadline::LIST,
+            self.deadlines.list(),
             self.runtime.clone().reopen_container_log(request),
         )
         .await
@@ -240,7 +240,7 @@ impl Client {
         let deadline = if timeout.is_zero() {
             Duration::MAX
         } else {
-            deadline::beyond(timeout)
+            self.deadlines.beyond(timeout)
         };
         within(deadline, self.runtime.clone().exec_sync(request))
             .await
@@ -265,7 +265,7 @@ impl Client {
             stdout: exec.stdout,
             stderr: exec.stderr,
         };
-        within(deadline::CALL, self.runtime.clone().exec(request))
+        within(self.deadlines.call(), self.runtime.clone().exec(request))
             .await
             .map(|answer| answer.url)
             .map_err(|source| Error::Exec {
@@ -282,13 +282,16 @@ impl Client {
             image: Some(image_spec(image)),
             verbose: false,
         };
-        within(deadline::CALL, self.images.clone().image_status(request))
-            .await
-            .map(|answer| answer.image)
-            .map_err(|source| Error::ImageStatus {
-                image: image.to_owned(),
-                source,
-            })
+        within(
+            self.deadlines.call(),
+            self.images.clone().image_status(request),
+        )
+        .await
+        .map(|answer| answer.image)
+        .map_err(|source| Error::ImageStatus {
+            image: image.to_owned(),
+            source,
+        })
     }
 
     /// Pulls an image and returns its reference; dropping the future ends the pull.

@@ -182,6 +182,7 @@ mod tests {
             },
             created_at: jiff::Timestamp::UNIX_EPOCH,
             ending_since: None,
+            evicted: None,
         };
         let secret = |field: &str, json: &str| Secret {
             data: Some([(field.into(), ByteString(json.into()))].into()),

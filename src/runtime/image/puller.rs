@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
@@ -18,10 +19,9 @@ use super::pulls::Pulls;
 use crate::api::Uid;
 use crate::cri;
 use crate::model::{PullProgress, Reason};
-use crate::runtime::Runtime;
-use crate::runtime::client::Client;
 use crate::runtime::error::Error;
 use crate::runtime::events::Hint;
+use crate::runtime::{Inner, Runtime};
 
 /// Requests wait here when the puller is busy, which is for microseconds.
 const QUEUED_REQUESTS: usize = 64;
@@ -41,7 +41,10 @@ pub(super) struct PullWish {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pulled {
     /// The image is in the runtime.
-    Done,
+    Done {
+        /// How long the call took that brought it.
+        took: Duration,
+    },
     /// It failed.
     Failed {
         /// Why, for people.
@@ -78,12 +81,17 @@ pub(in crate::runtime) struct PullSender(mpsc::Sender<Request>);
 
 /// What [`run_puller`] works off; made with the runtime's handle.
 #[derive(Debug)]
-pub struct PullRequests(mpsc::Receiver<Request>);
+pub struct PullRequests {
+    heard: mpsc::Receiver<Request>,
+    /// So many images are pulled at a time.
+    parallel: usize,
+}
 
 impl PullSender {
-    pub fn new() -> (Self, PullRequests) {
-        let (sender, receiver) = mpsc::channel(QUEUED_REQUESTS);
-        (Self(sender), PullRequests(receiver))
+    /// The asking side, and what is asked, of which so many pulls run at a time.
+    pub fn new(parallel: usize) -> (Self, PullRequests) {
+        let (sender, heard) = mpsc::channel(QUEUED_REQUESTS);
+        (Self(sender), PullRequests { heard, parallel })
     }
 
     pub(super) async fn ask(&self, uid: &Uid, image: &str) -> Result<Answer, Error> {
@@ -124,8 +132,8 @@ pub async fn run_puller(
     cancel: CancellationToken,
 ) {
     let credentials = node::Lookup::new(credentials, runtime.inner.clock);
-    let mut requests = requests.0;
-    let mut pulls = Pulls::default();
+    let mut pulls = Pulls::new(requests.parallel);
+    let mut requests = requests.heard;
     let mut running = FuturesUnordered::new();
     let mut ingests = Ingests::new(runtime.inner.client.channel());
     loop {
@@ -134,7 +142,7 @@ pub async fn run_puller(
         }
         for wish in pulls.due() {
             let stop = pulls.started(&wish.image);
-            running.push(pull(&runtime.inner.client, &credentials, wish, stop));
+            running.push(pull(&runtime.inner, &credentials, wish, stop));
         }
         let images = pulls.running();
         tokio::select! {
@@ -160,7 +168,7 @@ pub async fn run_puller(
 
 /// One pull with its credentials in turn; the image and its end, no end where it was stopped.
 async fn pull(
-    client: &Client,
+    runtime: &Inner,
     credentials: &node::Lookup,
     wish: PullWish,
     stop: CancellationToken,
@@ -174,21 +182,29 @@ async fn pull(
             auths.push_back(None);
         }
         let mut ended = Ok(String::new());
+        let mut begun = (runtime.clock)();
         for auth in auths {
-            ended = client
+            begun = (runtime.clock)();
+            ended = runtime
+                .client
                 .pull_image(&wish.image, auth, wish.sandbox.as_deref().cloned())
                 .await;
             if ended.is_ok() {
                 break;
             }
         }
-        (ended, found.problems)
+        let took = (runtime.clock)().duration_since(begun);
+        (
+            ended,
+            found.problems,
+            Duration::try_from(took).unwrap_or_default(),
+        )
     };
     tokio::select! {
         () = stop.cancelled() => (image, None),
         ended = pull => (image, Some(match ended {
-            (Ok(_), _) => Pulled::Done,
-            (Err(error), problems) => Pulled::Failed {
+            (Ok(_), _, took) => Pulled::Done { took },
+            (Err(error), problems, _) => Pulled::Failed {
                 reason: with_problems(error.reason(), &problems),
                 unreachable: error.status().is_some_and(cause::is_unreachable),
             },

@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::PARALLEL_PULLS;
 use super::progress::Progress;
 use super::puller::{Answer, PullWish, Pulled, Request};
 use crate::api::Uid;
 use crate::model::PullProgress;
 
 /// The pulls of all images.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pulls {
+    /// So many run at a time.
+    parallel: usize,
     /// By image: waiting for their turn, or running.
     open: BTreeMap<String, Pull>,
     /// The order in which they wait.
@@ -33,6 +34,16 @@ struct Pull {
 }
 
 impl Pulls {
+    /// No pulls yet, of which so many may run at a time.
+    pub fn new(parallel: usize) -> Self {
+        Self {
+            parallel,
+            open: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            ended: BTreeMap::new(),
+        }
+    }
+
     pub fn take(&mut self, request: Request, now: Timestamp) {
         match request {
             Request::Ask(uid, image, reply) => {
@@ -90,7 +101,8 @@ impl Pulls {
     /// The pulls whose turn it is.
     pub fn due(&mut self) -> Vec<PullWish> {
         let running = self.open.values().filter(|p| p.stop.is_some()).count();
-        let free = PARALLEL_PULLS
+        let free = self
+            .parallel
             .saturating_sub(running)
             .min(self.waiting.len());
         let due = self.waiting.drain(..free);
@@ -139,7 +151,12 @@ impl Pulls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use tokio::sync::oneshot;
+
+    const DONE: Pulled = Pulled::Done {
+        took: Duration::ZERO,
+    };
 
     fn begin(pulls: &mut Pulls, uid: &str, image: &str) -> Answer {
         let wish = PullWish {
@@ -180,35 +197,47 @@ mod tests {
 
     #[test]
     fn pods_share_a_pull_and_each_is_told_its_end_once() {
-        let mut pulls = Pulls::default();
+        let mut pulls = Pulls::new(3);
         assert_eq!(ask(&mut pulls, "p", "a"), Answer::Unknown);
         assert_eq!(begin(&mut pulls, "p", "a"), running(0, 0));
         assert_eq!(begin(&mut pulls, "q", "a"), running(0, 0));
         assert_eq!(ask(&mut pulls, "r", "a"), Answer::Unknown);
         assert_eq!(start(&mut pulls), ["a"]);
         assert_eq!(start(&mut pulls), [""; 0]);
-        pulls.end("a", &Pulled::Done);
+        pulls.end("a", &DONE);
         for uid in ["p", "q"] {
-            assert_eq!(ask(&mut pulls, uid, "a"), Answer::Ended(Pulled::Done));
+            assert_eq!(ask(&mut pulls, uid, "a"), Answer::Ended(DONE));
             assert_eq!(ask(&mut pulls, uid, "a"), Answer::Unknown);
         }
     }
 
     #[test]
     fn only_so_many_run_at_a_time_in_the_order_they_were_asked_for() {
-        let mut pulls = Pulls::default();
+        let mut pulls = Pulls::new(3);
         for image in ["e", "d", "c", "b", "a"] {
             begin(&mut pulls, "p", image);
         }
         assert_eq!(start(&mut pulls), ["e", "d", "c"]);
         assert_eq!(start(&mut pulls), [""; 0]);
-        pulls.end("d", &Pulled::Done);
+        pulls.end("d", &DONE);
+        assert_eq!(start(&mut pulls), ["b"]);
+    }
+
+    #[test]
+    fn one_at_a_time_where_that_is_configured() {
+        let mut pulls = Pulls::new(1);
+        for image in ["a", "b"] {
+            begin(&mut pulls, "p", image);
+        }
+        assert_eq!(start(&mut pulls), ["a"]);
+        assert_eq!(start(&mut pulls), [""; 0]);
+        pulls.end("a", &DONE);
         assert_eq!(start(&mut pulls), ["b"]);
     }
 
     #[test]
     fn a_pull_is_stopped_when_the_last_pod_takes_its_wish_back() {
-        let mut pulls = Pulls::default();
+        let mut pulls = Pulls::new(3);
         for (uid, image) in [("p", "a"), ("q", "a"), ("p", "b")] {
             begin(&mut pulls, uid, image);
         }
@@ -226,7 +255,7 @@ mod tests {
 
     #[test]
     fn bytes_are_news_when_they_change() {
-        let mut pulls = Pulls::default();
+        let mut pulls = Pulls::new(3);
         let bytes = |done| -> Progress { [("a".into(), PullProgress { done, total: 9 })].into() };
         begin(&mut pulls, "p", "a");
         assert_eq!(pulls.running(), [""; 0]);
@@ -235,7 +264,7 @@ mod tests {
         assert_eq!(pulls.progress(bytes(2)), ["a"]);
         assert_eq!(pulls.progress(bytes(2)), [""; 0]);
         assert_eq!(ask(&mut pulls, "p", "a"), running(2, 9));
-        pulls.end("a", &Pulled::Done);
+        pulls.end("a", &DONE);
         assert_eq!(pulls.progress(bytes(3)), [""; 0]);
     }
 }

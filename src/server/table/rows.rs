@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Namespace, Node, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Event, Namespace, Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, Time};
 use serde_json::{Value, json};
 
 use super::{Column, pod_line};
@@ -13,6 +13,20 @@ use crate::server::objects::{Item, Resource};
 use crate::status::human_age;
 
 const NONE: &str = "<none>";
+
+/// The columns of events.
+const EVENT: [Column; 10] = [
+    ("Last Seen", "string", "", 0),
+    ("Type", "string", "", 0),
+    ("Reason", "string", "", 0),
+    ("Object", "string", "", 0),
+    ("Subobject", "string", "", 1),
+    ("Source", "string", "", 1),
+    ("Message", "string", "", 0),
+    ("First Seen", "string", "", 1),
+    ("Count", "string", "", 1),
+    ("Name", "string", "name", 1),
+];
 
 /// The columns of a resource's table.
 pub(super) fn columns(resource: Resource) -> &'static [Column] {
@@ -64,6 +78,7 @@ pub(super) fn columns(resource: Resource) -> &'static [Column] {
             ("Data", "string", "", 0),
             ("Age", "string", "", 0),
         ],
+        Resource::Events => &EVENT,
         Resource::Namespaces => &[
             ("Name", "string", "name", 0),
             ("Status", "string", "", 0),
@@ -76,6 +91,7 @@ pub(super) fn columns(resource: Resource) -> &'static [Column] {
 pub(super) fn cells(item: &Item, now: Timestamp) -> Vec<Value> {
     match item {
         Item::DaemonSet(set) => daemonset(set, now),
+        Item::Event(event) => self::event(event, now),
         Item::Pod(pod) => self::pod(pod, now),
         Item::Node(node) => self::node(node, now),
         Item::ConfigMap(map) => config_map(map, now),
@@ -139,6 +155,30 @@ fn pod(pod: &Pod, now: Timestamp) -> Vec<Value> {
         or_none(node),
         NONE.into(),
         NONE.into(),
+    ]
+}
+
+fn event(event: &Event, now: Timestamp) -> Vec<Value> {
+    let involved = &event.involved_object;
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let ago = |time: &Option<Time>| Value::from(human_age(time.as_ref().map(|t| t.0), now));
+    let source = event.source.clone().unwrap_or_default();
+    vec![
+        ago(&event.last_timestamp),
+        text(&event.type_).into(),
+        text(&event.reason).into(),
+        format!(
+            "{}/{}",
+            text(&involved.kind).to_lowercase(),
+            text(&involved.name)
+        )
+        .into(),
+        text(&involved.field_path).into(),
+        format!("{}, {}", text(&source.component), text(&source.host)).into(),
+        text(&event.message).trim().into(),
+        ago(&event.first_timestamp),
+        event.count.unwrap_or(1).into(),
+        name(&event.metadata),
     ]
 }
 

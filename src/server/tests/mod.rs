@@ -16,13 +16,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Api, LogLine, LogLines, LogRequest, LogSource, bind, serve};
-use crate::model::{NodeView, Reason, Verdict};
+use crate::model::{EventLog, NodeView, Reason, Verdict};
 use crate::status::tests::fixture::{at, container, exited, held, pod, report, running, set, view};
 
 /// An API served for a test.
 pub(crate) struct Served {
     pub socket: PathBuf,
     pub view: watch::Sender<Arc<NodeView>>,
+    pub events: watch::Sender<Arc<EventLog>>,
     pub cancel: CancellationToken,
     tasks: JoinSet<std::io::Result<()>>,
     _directory: tempfile::TempDir,
@@ -65,9 +66,11 @@ pub(crate) async fn serve_view(view: NodeView) -> Served {
     let socket = directory.path().join("run/setlet.sock");
     let listener = bind(&socket, None).await.expect("a socket");
     let (sender, receiver) = watch::channel(Arc::new(view));
+    let (told, events) = watch::channel(Arc::default());
     let cancel = CancellationToken::new();
     let api = Api {
         view: receiver,
+        events,
         logs: Arc::new(Logs),
         exec: Arc::new(exec::Execs::default()),
         metrics: Arc::new(|| "setlet_up 1\n".to_owned()),
@@ -80,6 +83,7 @@ pub(crate) async fn serve_view(view: NodeView) -> Served {
     Served {
         socket,
         view: sender,
+        events: told,
         cancel,
         tasks,
         _directory: directory,

@@ -34,7 +34,15 @@ async fn discovery_names_what_is_served() {
     for (path, listed) in [
         (
             "/api/v1",
-            vec!["configmaps", "namespaces", "nodes", "pods", "pods/log"],
+            vec![
+                "configmaps",
+                "events",
+                "namespaces",
+                "nodes",
+                "pods",
+                "pods/log",
+                "pods/exec",
+            ],
         ),
         ("/apis/apps/v1", vec!["controllerrevisions", "daemonsets"]),
     ] {

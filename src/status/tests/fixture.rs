@@ -108,6 +108,7 @@ pub(crate) fn pod(set: &DaemonSet, name: &str, containers: Vec<ObservedContainer
         pod: object,
         created_at: at(0),
         ending_since: None,
+        evicted: None,
     };
     let sandbox = ObservedSandbox {
         id: SandboxId("sandbox".to_owned()),

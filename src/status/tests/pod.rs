@@ -1,5 +1,7 @@
 //! Pod statuses, whole where they differ whole.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::fixture::{at, container, ending, exited, held, node, pod, running, set};
@@ -252,4 +254,23 @@ fn an_ending_pod_has_the_time_of_its_end() {
         "deletionGracePeriodSeconds": 30,
     });
     assert_eq!(meta, expected);
+}
+
+#[test]
+fn an_evicted_pod_has_failed() {
+    let set = set("default", "web", "");
+    let mut pod = ending(pod(&set, "web-a", vec![container("main", 0, running(10))]));
+    let reason = Reason::new("Evicted", "Usage of EmptyDir volume");
+    let want = Arc::make_mut(&mut pod.want);
+    Arc::make_mut(&mut want.record).evicted = Some(reason);
+    let object = crate::status::pod(&pod, &node(), at(100));
+    assert_eq!(object.metadata.deletion_grace_period_seconds, Some(1));
+    let status = object.status.expect("a status");
+    assert_eq!(status.phase.as_deref(), Some("Failed"));
+    assert_eq!(status.reason.as_deref(), Some("Evicted"));
+    assert_eq!(status.message.as_deref(), Some("Usage of EmptyDir volume"));
+    let conditions = status.conditions.expect("conditions");
+    let found = conditions.iter().find(|c| c.type_ == "DisruptionTarget");
+    let reason = found.and_then(|c| c.reason.as_deref());
+    assert_eq!(reason, Some("TerminationByKubelet"));
 }

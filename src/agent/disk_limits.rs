@@ -1,0 +1,112 @@
+//! Looks how much of the disk emptyDirs with a `sizeLimit` use, and has pods evicted that exceed it.
+//!
+//! Only volumes with a limit are walked, on another thread, once a minute as kubelet's volume
+//! statistics are; and no more than a fiftieth of the time, however many files there are. What a
+//! pod writes in between is not held back. Decides nothing: [`over_limit`] does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::tasks::Tasks;
+use super::{Channels, settings};
+use crate::api::Uid;
+use crate::config::Config;
+use crate::model::{Goal, NodeView, Reason};
+use crate::plan::eviction::over_limit;
+use crate::volume::{Limited, limited};
+
+/// The time between two looks.
+const LOOK: Duration = Duration::from_secs(60);
+/// A look may take one part in so many of the time.
+const SHARE: u32 = 50;
+/// Evictions that may wait for the coordinator.
+const WAITING: usize = 16;
+
+/// A pod that is to be ended, and why.
+#[derive(Debug)]
+pub struct Eviction {
+    /// The pod.
+    pub uid: Uid,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Starts the task; returns what hears of the evictions it asks for.
+pub(super) fn start(
+    tasks: &mut Tasks,
+    channels: &Channels,
+    config: &Config,
+) -> mpsc::Receiver<Eviction> {
+    let (evictions, heard) = mpsc::channel(WAITING);
+    let (view, cancel) = (channels.reporter.subscribe(), channels.cancel.clone());
+    let pods_root = settings::places(config).pods_root;
+    let watch = watch_limits(view, pods_root, evictions, cancel);
+    tasks.start("disk limits", watch);
+    heard
+}
+
+/// Looks until it is cancelled.
+async fn watch_limits(
+    mut view: watch::Receiver<Arc<NodeView>>,
+    pods_root: PathBuf,
+    evictions: mpsc::Sender<Eviction>,
+    cancel: CancellationToken,
+) {
+    let mut pause = LOOK;
+    loop {
+        let look = async {
+            let wanted = |view: &Arc<NodeView>| !all_limited(view, &pods_root).is_empty();
+            if view.wait_for(wanted).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(pause).await;
+        };
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = look => {}
+        }
+        let begun = Instant::now();
+        let volumes = all_limited(&view.borrow(), &pods_root);
+        let stop = cancel.clone();
+        let over = tokio::task::spawn_blocking(move || exceeding(volumes, &stop)).await;
+        for eviction in over.unwrap_or_default() {
+            // Without a coordinator the agent is ending, and the token says so.
+            evictions.send(eviction).await.ok();
+        }
+        pause = LOOK.max(begun.elapsed() * SHARE);
+    }
+}
+
+/// The limited volumes of pods that run.
+fn all_limited(view: &NodeView, pods_root: &std::path::Path) -> Vec<(Uid, Limited)> {
+    let running = view.pods.values().filter(|pod| pod.want.goal == Goal::Run);
+    let volumes = running.flat_map(|pod| {
+        let uid = &pod.want.key().uid;
+        let volumes = limited(&pod.want, pods_root).into_iter();
+        volumes.map(|volume| (uid.clone(), volume))
+    });
+    volumes.collect()
+}
+
+/// Measures volumes; the pods of those that use more than they may.
+fn exceeding(volumes: Vec<(Uid, Limited)>, stop: &CancellationToken) -> Vec<Eviction> {
+    let over = volumes.into_iter().filter_map(|(uid, volume)| {
+        let used = match volume.used(&|| stop.is_cancelled()) {
+            Ok(used) => used?,
+            Err(error) => {
+                let path = volume.path.display();
+                warn!(%path, %error, "what a volume uses cannot be measured");
+                return None;
+            }
+        };
+        let reason = over_limit(&volume.volume, &volume.limit, used)?;
+        Some(Eviction { uid, reason })
+    });
+    over.collect()
+}
