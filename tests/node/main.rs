@@ -14,6 +14,7 @@
 
 mod bad_input;
 mod bed;
+mod crash_points;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod harness;
 mod host_paths;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     bed::register(&mut suite);
     lifecycle::register(&mut suite);
     survival::register(&mut suite);
+    crash_points::register(&mut suite);
     bad_input::register(&mut suite);
     host_paths::register(&mut suite);
     service::register(&mut suite);
