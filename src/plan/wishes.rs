@@ -6,20 +6,10 @@
 use crate::api::daemonset::DaemonSet;
 use crate::model::Reason;
 
-/// Annotations of the set that are not followed.
-const ANNOTATIONS: [&str; 1] = ["setlet.dev/after"];
-
 /// Every wish of the set that is not followed, with its field.
 #[must_use]
 pub fn unfollowed(set: &DaemonSet) -> Vec<Reason> {
-    let named = |annotation: &&&str| set.annotation(annotation).is_some();
-    let mut wishes: Vec<Reason> = ANNOTATIONS
-        .iter()
-        .filter(named)
-        .map(|annotation| unfollowed_field(&format!("metadata.annotations[{annotation}]")))
-        .collect();
-    wishes.extend(disk_limits(set));
-    wishes
+    disk_limits(set).collect()
 }
 
 /// Limits of volumes on disk, which only a kubelet that evicts pods holds to.
