@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::ledger::{Ledger, Slot};
+use super::order::{Order, Scene};
 use super::pods;
 use super::reporter::{Planned, Reporter};
 use crate::api::{ObjectKey, Uid};
@@ -67,6 +68,8 @@ pub struct Coordinator {
     clock: fn() -> Timestamp,
     reporter: Reporter,
     ledger: Ledger,
+    /// Who waits for whom.
+    order: Order,
     snapshot: Arc<Snapshot>,
     node: Arc<NodeFacts>,
     defaults: SetDefaults,
@@ -104,6 +107,7 @@ impl Coordinator {
         kept: Kept,
         start_worker: StartWorker,
         reporter: Reporter,
+        order: Order,
         clock: fn() -> Timestamp,
     ) -> Self {
         let mut ledger = Ledger::default();
@@ -118,6 +122,7 @@ impl Coordinator {
             clock,
             reporter,
             ledger,
+            order,
             snapshot: Arc::default(),
             node: Arc::default(),
             defaults: SetDefaults::default(),
@@ -154,6 +159,7 @@ impl Coordinator {
                     }
                 }
                 Some(request) = inputs.commands.recv() => self.answer(request),
+                () = self.order.changed() => {}
                 () = tick => self.take_time(),
             }
         }
@@ -254,6 +260,7 @@ impl Coordinator {
         if self.inventory.is_some() {
             self.take_in_strangers();
         }
+        self.refresh_order();
         for key in std::mem::take(&mut self.dirty) {
             self.decide(&key);
         }
@@ -303,6 +310,18 @@ impl Coordinator {
                 false
             }
         }
+    }
+
+    /// Sets that have less, or more, to wait for than before are decided again.
+    fn refresh_order(&mut self) {
+        let changed = self.order.refresh(&Scene {
+            snapshot: &self.snapshot,
+            node: &self.node,
+            ledger: &self.ledger,
+            inventory: &self.inventory,
+            now: (self.clock)(),
+        });
+        self.dirty.extend(changed);
     }
 
     /// Publishes the view, where it changed.

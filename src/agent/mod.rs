@@ -16,6 +16,7 @@ mod ledger;
 mod log_rotation;
 mod logs;
 mod notify;
+mod order;
 mod pins;
 mod pods;
 mod reporter;
@@ -24,6 +25,7 @@ mod signals;
 mod tasks;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +41,7 @@ pub use error::Error;
 use crate::config::{self, Config, Loaded};
 use crate::metrics::Metrics;
 use crate::model::{DesiredPod, NodeFacts, PodReport, SetDefaults, Snapshot};
+use crate::node;
 use crate::runtime::{self, Hint, Runtime, run_preload, run_puller, watch_events};
 use crate::server;
 use crate::source::{self, SourceMetrics, watch_directory};
@@ -271,7 +274,8 @@ fn start_coordinator(
     };
     let reporter = channels.reporter.clone();
     let kept = Kept { pods, sets };
-    let coordinator = Coordinator::new(store, kept, start_worker, reporter, Timestamp::now);
+    let order = start_order(tasks, channels);
+    let coordinator = Coordinator::new(store, kept, start_worker, reporter, order, Timestamp::now);
     tasks.start(
         "coordinator",
         coordinator.run(inputs, notify::beat_every(), notify::beat),
@@ -283,6 +287,15 @@ fn start_coordinator(
         inventory::keep_inventory(cri, endpoint, hints, inventory, cancel),
     );
     Ok(())
+}
+
+/// Starts the watch of what sets wait for on this machine.
+fn start_order(tasks: &mut Tasks, channels: &Channels) -> order::Order {
+    let (wanted, asked) = watch::channel(BTreeSet::new());
+    let (answers, found) = watch::channel(Arc::default());
+    let watch = node::watch_conditions(asked, answers, channels.cancel.clone());
+    tasks.start("conditions", watch);
+    order::Order::new(wanted, found)
 }
 
 /// Makes the function that starts a pod's worker.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::api::daemonset::DaemonSet;
 use crate::api::pod::pod_from_template;
-use crate::api::{ObjectKey, PodKey, Uid};
+use crate::api::{ObjectKey, PodKey, Uid, after};
 use crate::model::{ObservedPod, PodRecord, Reason};
 
 /// The characters of generated names: no vowels, so no words, and nothing that looks like another.
@@ -72,7 +72,7 @@ fn record_of(
     key: PodKey,
     now: Timestamp,
 ) -> Result<PodRecord, Reason> {
-    let pod = pod_from_template(set, node, &key.name, &key.uid).map_err(|errors| {
+    let mut pod = pod_from_template(set, node, &key.name, &key.uid).map_err(|errors| {
         let errors: Vec<String> = errors
             .iter()
             .map(|e| format!("{}: {}", e.field, e.message))
@@ -82,6 +82,11 @@ fn record_of(
             format!("a pod of this template is refused: {}", errors.join("; ")),
         )
     })?;
+    // The order in which sets end must be known when their manifests are gone.
+    if let Some(text) = set.annotation(after::ANNOTATION) {
+        let annotations = pod.metadata.annotations.get_or_insert_default();
+        annotations.insert(after::ANNOTATION.to_owned(), text.to_owned());
+    }
     Ok(PodRecord {
         renewals: BTreeMap::new(),
         key,

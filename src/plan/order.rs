@@ -96,6 +96,12 @@ pub fn ends_after(dependents: &[&ObjectKey]) -> Reason {
     )
 }
 
+/// The reason for a pod whose conditions were not looked at yet.
+#[must_use]
+pub fn unlooked() -> Reason {
+    Reason::new(WAITING, "what it comes after is being looked for")
+}
+
 /// Why a condition is not met; `None` when it is.
 fn unmet(
     condition: &Condition,

@@ -24,6 +24,7 @@ mod images;
 mod lifecycle;
 mod logs;
 mod many;
+mod order;
 mod probes;
 mod registries;
 mod rollback;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     service::register(&mut suite);
     logs::register(&mut suite);
     many::register(&mut suite);
+    order::register(&mut suite);
     probes::register(&mut suite);
     images::register(&mut suite);
     registries::register(&mut suite);

@@ -211,6 +211,7 @@ impl Coordinator {
         reasons: &mut Vec<Reason>,
     ) {
         reasons.extend(super::wish::held(&decision.set));
+        reasons.extend(self.order.reasons(key).cloned());
         reasons.extend(unfollowed(&decision.set));
         let facts = self.facts(key, decision);
         let rollout = match self.replace(key, decision, &facts, reasons) {

@@ -16,6 +16,10 @@ use crate::plan::references::resolve;
 impl Coordinator {
     /// Tells a pod's worker its goal; the decision to end it is on disk before.
     pub(super) fn tell(&mut self, uid: &Uid, goal: Goal, decision: Option<&Decision>) {
+        let Some(slot) = self.ledger.get(uid) else {
+            return;
+        };
+        let (goal, waits) = self.order.of(slot, &self.inventory, goal);
         if goal == Goal::End && !self.record_end(uid) {
             return;
         }
@@ -27,9 +31,10 @@ impl Coordinator {
         let current = decision.filter(|decision| {
             goal != Goal::End && slot.record.revision == *decision.set.revision()
         });
-        let held = current
+        let mut held = current
             .map(|decision| held(&decision.set))
             .unwrap_or_default();
+        held.extend(waits);
         let back_off = decision.map_or(self.defaults.back_off, |decision| decision.back_off);
         let Some(slot) = self.ledger.get_mut(uid) else {
             return;
