@@ -82,7 +82,8 @@ fn record_of(
             format!("a pod of this template is refused: {}", errors.join("; ")),
         )
     })?;
-    // The order in which sets end must be known when their manifests are gone.
+    // Differs: the order in which sets end must be known when their manifests are gone, so a pod
+    // carries its set's annotation.
     if let Some(text) = set.annotation(after::ANNOTATION) {
         let annotations = pod.metadata.annotations.get_or_insert_default();
         annotations.insert(after::ANNOTATION.to_owned(), text.to_owned());
