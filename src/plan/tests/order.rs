@@ -1,10 +1,13 @@
 //! The order of sets: waiting, cycles, and the way back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use super::{at, observed, pod, ready_memory, running, sandbox};
 use crate::api::{Condition, ObjectKey, after};
-use crate::model::{Found, HostConditions};
+use crate::model::{Action, Found, Goal, HostConditions, PodMemory, Reason, SandboxState};
 use crate::plan::order::{SetFact, Standing, is_wait, may_end, plan_order};
+use crate::plan::plan_pod;
 
 fn key(name: &str) -> ObjectKey {
     ObjectKey::new("n", name)
@@ -142,4 +145,44 @@ fn a_cycle_holds_up_no_end() {
         .into();
     assert_eq!(may_end(&key("a"), &ending), [&key("top")]);
     assert!(may_end(&key("b"), &ending).is_empty());
+}
+
+#[test]
+fn a_waiting_pod_has_its_images_and_nothing_else() {
+    let all = sets(&[("top", "path:/x", Standing::NotReady)]);
+    let waits = plan_order(&all, &HostConditions::new()).remove(&key("top"));
+    let waits = waits.expect("it waits");
+    for goal in [Goal::Stage, Goal::Run] {
+        let mut want = pod(goal, &[], &["a"]);
+        Arc::make_mut(&mut want).held = waits.clone();
+        let plan = plan_pod(Some(&want), None, &PodMemory::default(), at(0));
+        assert!(plan.reasons.contains(&waits[0]), "{:?}", plan.reasons);
+        assert!(
+            matches!(plan.actions.as_slice(), [Action::EnsureImage { .. }]),
+            "{:?}",
+            plan.actions
+        );
+        let plan = plan_pod(Some(&want), None, &ready_memory(&["a"]), at(0));
+        assert!(plan.actions.is_empty() && !plan.staged, "{plan:?}");
+
+        // What is refused for good is not fetched either.
+        Arc::make_mut(&mut want).held = vec![Reason::new("Unsupported", "a field")];
+        let plan = plan_pod(Some(&want), None, &PodMemory::default(), at(0));
+        assert!(plan.actions.is_empty() && !plan.staged, "{plan:?}");
+    }
+}
+
+#[test]
+fn a_pod_that_runs_waits_for_nothing() {
+    let mut want = pod(Goal::Run, &[], &["a"]);
+    let memory = ready_memory(&["a"]);
+    let up = observed(
+        vec![sandbox(0, SandboxState::Ready)],
+        vec![super::have_container("a", 0, running())],
+    );
+    let free = plan_pod(Some(&want), Some(&up), &memory, at(5));
+    Arc::make_mut(&mut want).held = vec![Reason::new("WaitingFor", "path:/x")];
+    let held = plan_pod(Some(&want), Some(&up), &memory, at(5));
+    assert_eq!(held.actions, free.actions);
+    assert_eq!(held.reasons, free.reasons);
 }
