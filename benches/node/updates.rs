@@ -54,6 +54,7 @@ struct Server {
     port: u16,
     image: String,
     annotations: Vec<&'static str>,
+    spec: Vec<&'static str>,
 }
 
 impl Server {
@@ -64,6 +65,7 @@ impl Server {
             port: free.expect("a free port").port(),
             image: sleeper(name).image.to_owned(),
             annotations: Vec::new(),
+            spec: Vec::new(),
         }
     }
 
@@ -79,6 +81,7 @@ impl Server {
             pod: &["hostNetwork: true"],
             container: &[&env],
             annotations: &self.annotations,
+            spec: &self.spec,
             ..sleeper(self.name)
         };
         set.yaml()
@@ -297,6 +300,7 @@ fn rollback(agent: &Agent, raws: &[Duration], table: &mut Table) {
         "setlet.dev/rollback: auto",
         "setlet.dev/progress-deadline: 5s",
     ];
+    server.spec = vec!["minReadySeconds: 1"];
     let poll = server.poll();
     update(agent, &server, &poll, "0");
     if is_followed(agent, table, row) {
