@@ -300,12 +300,12 @@ fn rollback(agent: &Agent, raws: &[Duration], table: &mut Table) {
         "setlet.dev/rollback: auto",
         "setlet.dev/progress-deadline: 5s",
     ];
-    server.spec = vec!["minReadySeconds: 1"];
+    server.spec = vec!["minReadySeconds: 2"];
     let poll = server.poll();
     update(agent, &server, &poll, "0");
     if is_followed(agent, table, row) {
-        // Long enough that it was available.
-        thread::sleep(Duration::from_secs(2));
+        // Long enough that it was found good.
+        thread::sleep(Duration::from_secs(4));
         let crashing = server.manifest("1").replacen("mkdir", "exit 1; mkdir", 1);
         poll.clear();
         agent.put(&server.file(), &crashing);
