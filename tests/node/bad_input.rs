@@ -191,13 +191,14 @@ fn check_and_usage(containerd: &Arc<Containerd>) {
 fn wishes_that_are_not_followed_are_named(containerd: &Arc<Containerd>) {
     let agent = Agent::started(containerd, "wishes");
     let wish = Set {
-        annotations: &["setlet.dev/rollback: auto"],
+        pod: &["volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}]"],
         ..sleeper("wishful")
     };
     agent.put("a.yaml", &wish.yaml());
     agent.wait_running("wishful", 1);
-    status_with(&agent, &["metadata.annotations[setlet.dev/rollback]"]);
+    let field = "spec.template.spec.volumes[0].emptyDir.sizeLimit";
+    status_with(&agent, &[field]);
     let path = agent.manifest("a.yaml").display().to_string();
     let checked = agent.setlet(&["check", &path]);
-    assert!(checked.contains("setlet.dev/rollback"), "{checked}");
+    assert!(checked.contains(field), "{checked}");
 }
