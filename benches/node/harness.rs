@@ -6,6 +6,8 @@ pub mod agent;
 pub mod containerd;
 #[path = "../../tests/node/harness/foreign.rs"]
 pub mod foreign;
+#[path = "../../tests/node/harness/proxy.rs"]
+pub mod proxy;
 #[path = "../../tests/node/harness/wait.rs"]
 pub mod wait;
 

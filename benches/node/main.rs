@@ -4,7 +4,7 @@
 //! Starts and destroys a containerd of its own (`SETLET_TEST_CONTAINERD=DIR` takes it from DIR), and
 //! runs the release binary. It judges nothing: it prints a table, and which figures miss their
 //! target. `cargo bench --bench node -- PART…` runs some parts only: `latency`, `fifty`,
-//! `probed`, `many`.
+//! `probed`, `many`, `updates`.
 //! What is measured and what was seen is in `docs/benchmarks.md`.
 
 #![allow(
@@ -28,6 +28,7 @@ mod raw;
 #[allow(dead_code, reason = "the bench uses the part that it needs")]
 mod set;
 mod table;
+mod updates;
 
 use std::sync::Arc;
 
@@ -37,11 +38,12 @@ use table::Table;
 /// A part of the bench: what it is called, and what it does.
 type Part = (&'static str, fn(&Arc<Containerd>, &mut Table));
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     ("latency", latency::measure),
     ("fifty", fifty::measure),
     ("probed", probed::measure),
     ("many", many::measure),
+    ("updates", updates::measure),
 ];
 
 fn main() {

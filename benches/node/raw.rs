@@ -122,18 +122,34 @@ impl Raw {
 
     /// Runs a pod; returns its sandbox.
     pub fn run(&mut self, pod: &Prepared) -> String {
+        self.run_with_container(pod).0
+    }
+
+    /// Runs a pod; returns its sandbox and its container.
+    pub fn run_with_container(&mut self, pod: &Prepared) -> (String, String) {
         let request = cri::RunPodSandboxRequest {
             config: Some(pod.sandbox.clone()),
             ..Default::default()
         };
         let sandbox = self.runtime.block_on(self.client.run_pod_sandbox(request));
         let sandbox = sandbox.expect("RunPodSandbox").into_inner().pod_sandbox_id;
-        self.start(pod, &sandbox, 0);
-        sandbox
+        let container = self.start(pod, &sandbox, 0);
+        (sandbox, container)
     }
 
-    /// Creates and starts the pod's container for this attempt.
-    pub fn start(&mut self, pod: &Prepared, sandbox: &str, attempt: usize) {
+    /// Stops a container, with this many seconds of grace.
+    pub fn stop(&mut self, container: &str, timeout: i64) {
+        let request = cri::StopContainerRequest {
+            container_id: container.to_owned(),
+            timeout,
+        };
+        self.runtime
+            .block_on(self.client.stop_container(request))
+            .expect("StopContainer");
+    }
+
+    /// Creates and starts the pod's container for this attempt; returns it.
+    pub fn start(&mut self, pod: &Prepared, sandbox: &str, attempt: usize) -> String {
         let request = cri::CreateContainerRequest {
             pod_sandbox_id: sandbox.to_owned(),
             config: Some(pod.containers[attempt].clone()),
@@ -141,10 +157,13 @@ impl Raw {
         };
         let created = self.runtime.block_on(self.client.create_container(request));
         let container_id = created.expect("CreateContainer").into_inner().container_id;
-        let request = cri::StartContainerRequest { container_id };
+        let request = cri::StartContainerRequest {
+            container_id: container_id.clone(),
+        };
         self.runtime
             .block_on(self.client.start_container(request))
             .expect("StartContainer");
+        container_id
     }
 }
 

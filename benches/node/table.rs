@@ -32,6 +32,31 @@ impl Table {
         });
     }
 
+    /// Two durations side by side that nothing is demanded of.
+    pub fn beside(&mut self, what: &str, other: &[Duration], raw: &[Duration]) {
+        let (other, raw) = (median(other), median(raw));
+        self.0.push(Row {
+            what: what.to_owned(),
+            agent: millis(other),
+            raw: millis(raw),
+            figure: format!("{:.2}", other.as_secs_f64() / raw.as_secs_f64()),
+            target: String::new(),
+            held: true,
+        });
+    }
+
+    /// A row of what was not run.
+    pub fn not_run(&mut self, what: &str) {
+        self.0.push(Row {
+            what: what.to_owned(),
+            agent: String::new(),
+            raw: String::new(),
+            figure: "not run".to_owned(),
+            target: String::new(),
+            held: true,
+        });
+    }
+
     /// A figure of the agent alone, and the most that it may be.
     pub fn figure(&mut self, what: &str, figure: f64, most: f64, unit: &str) {
         self.0.push(Row {

@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use super::disk_limits::Eviction;
 use super::events::EventSink;
 use super::ledger::{Ledger, Slot};
+use super::order::{Order, Scene};
 use super::pods;
 use super::reporter::{Planned, Reporter};
 use crate::api::{ObjectKey, Uid};
@@ -75,6 +76,8 @@ pub struct Coordinator {
     reporter: Reporter,
     events: EventSink,
     ledger: Ledger,
+    /// Who waits for whom.
+    order: Order,
     snapshot: Arc<Snapshot>,
     node: Arc<NodeFacts>,
     defaults: SetDefaults,
@@ -113,6 +116,7 @@ impl Coordinator {
         start_worker: StartWorker,
         reporter: Reporter,
         events: EventSink,
+        order: Order,
         clock: fn() -> Timestamp,
     ) -> Self {
         let mut ledger = Ledger::default();
@@ -128,6 +132,7 @@ impl Coordinator {
             reporter,
             events,
             ledger,
+            order,
             snapshot: Arc::default(),
             node: Arc::default(),
             defaults: SetDefaults::default(),
@@ -165,6 +170,7 @@ impl Coordinator {
                 }
                 Some(request) = inputs.commands.recv() => self.answer(request),
                 Some(eviction) = inputs.evictions.recv() => self.evict(eviction),
+                () = self.order.changed() => {}
                 () = tick => self.take_time(),
             }
         }
@@ -270,6 +276,7 @@ impl Coordinator {
         if self.inventory.is_some() {
             self.take_in_strangers();
         }
+        self.refresh_order();
         for key in std::mem::take(&mut self.dirty) {
             self.decide(&key);
         }
@@ -319,6 +326,18 @@ impl Coordinator {
                 false
             }
         }
+    }
+
+    /// Sets that have less, or more, to wait for than before are decided again.
+    fn refresh_order(&mut self) {
+        let changed = self.order.refresh(&Scene {
+            snapshot: &self.snapshot,
+            node: &self.node,
+            ledger: &self.ledger,
+            inventory: &self.inventory,
+            now: (self.clock)(),
+        });
+        self.dirty.extend(changed);
     }
 
     /// Publishes the view, where it changed.

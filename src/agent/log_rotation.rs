@@ -24,7 +24,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::config::Loaded;
+use super::Channels;
+use super::tasks::Tasks;
+use crate::config::{Config, Loaded};
 use crate::metrics::{Counter, Metrics};
 use crate::model::{ContainerId, NodeView};
 use crate::runtime::log::rotation::{Error, Left, REST, Size, Tidied, sizes, tidy};
@@ -37,6 +39,26 @@ const BREATH: Duration = Duration::from_millis(50);
 const TROUBLE: Duration = Duration::from_secs(10);
 /// Compression may take one part in so many of the time.
 const SHARE: u32 = 4;
+
+/// Starts the task, whose limits follow the configuration.
+pub(super) fn start(
+    tasks: &mut Tasks,
+    channels: &Channels,
+    config: &Config,
+    runtime: &Runtime,
+    metrics: &Metrics,
+) {
+    let inputs = Inputs {
+        runtime: runtime.clone(),
+        pod_logs: config.paths.pod_logs.clone(),
+        view: channels.reporter.subscribe(),
+        loaded: channels.loaded.subscribe(),
+        counts: Counts::new(metrics),
+        clock: Timestamp::now,
+    };
+    let cancel = channels.cancel.clone();
+    tasks.start("log-rotation", rotate_logs(inputs, cancel));
+}
 
 /// What the task is given.
 pub struct Inputs {

@@ -19,6 +19,7 @@ mod ledger;
 mod log_rotation;
 mod logs;
 mod notify;
+mod order;
 mod pins;
 mod pods;
 mod reporter;
@@ -115,7 +116,7 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     events::start(&mut tasks, &channels, notes);
     start_runtime(&mut tasks, &channels, &config, &runtime, pulls);
     start_images(&mut tasks, &channels, &config, &runtime);
-    start_log_rotation(&mut tasks, &channels, &config, &runtime, &metrics);
+    log_rotation::start(&mut tasks, &channels, &config, &runtime, &metrics);
     start_source(&mut tasks, &channels, &config, &store, &metrics);
     let (requests, commands) = mpsc::channel(REQUESTS);
     start_coordinator(&mut tasks, &channels, &config, &runtime, store, commands)?;
@@ -164,26 +165,6 @@ fn start_runtime(
             channels.cancel.clone(),
         ),
     );
-}
-
-/// The rotation of container logs, whose limits follow the configuration.
-fn start_log_rotation(
-    tasks: &mut Tasks,
-    channels: &Channels,
-    config: &Config,
-    runtime: &Runtime,
-    metrics: &Metrics,
-) {
-    let inputs = log_rotation::Inputs {
-        runtime: runtime.clone(),
-        pod_logs: config.paths.pod_logs.clone(),
-        view: channels.reporter.subscribe(),
-        loaded: channels.loaded.subscribe(),
-        counts: log_rotation::Counts::new(metrics),
-        clock: Timestamp::now,
-    };
-    let cancel = channels.cancel.clone();
-    tasks.start("log-rotation", log_rotation::rotate_logs(inputs, cancel));
 }
 
 /// The import of image archives, and the pins of images that are wanted.
@@ -284,8 +265,10 @@ fn start_coordinator(
     };
     let reporter = channels.reporter.clone();
     let kept = Kept { pods, sets };
+    let order = order::start(tasks, channels);
     let events = channels.sink.clone();
-    let coordinator = Coordinator::new(store, kept, start_worker, reporter, events, Timestamp::now);
+    let clock = Timestamp::now;
+    let coordinator = Coordinator::new(store, kept, start_worker, reporter, events, order, clock);
     tasks.start(
         "coordinator",
         coordinator.run(inputs, notify::beat_every(), notify::beat),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::api::daemonset::DaemonSet;
 use crate::api::pod::pod_from_template;
-use crate::api::{ObjectKey, PodKey, Uid};
+use crate::api::{ObjectKey, PodKey, Uid, after};
 use crate::model::{ObservedPod, PodRecord, Reason};
 
 /// The characters of generated names: no vowels, so no words, and nothing that looks like another.
@@ -86,7 +86,7 @@ fn record_of(
     key: PodKey,
     now: Timestamp,
 ) -> Result<PodRecord, Reason> {
-    let pod = pod_from_template(set, node, &key.name, &key.uid).map_err(|errors| {
+    let mut pod = pod_from_template(set, node, &key.name, &key.uid).map_err(|errors| {
         let errors: Vec<String> = errors
             .iter()
             .map(|e| format!("{}: {}", e.field, e.message))
@@ -96,6 +96,12 @@ fn record_of(
             format!("a pod of this template is refused: {}", errors.join("; ")),
         )
     })?;
+    // Differs: the order in which sets end must be known when their manifests are gone, so a pod
+    // carries its set's annotation.
+    if let Some(text) = set.annotation(after::ANNOTATION) {
+        let annotations = pod.metadata.annotations.get_or_insert_default();
+        annotations.insert(after::ANNOTATION.to_owned(), text.to_owned());
+    }
     Ok(PodRecord {
         renewals: BTreeMap::new(),
         key,

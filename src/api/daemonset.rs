@@ -3,12 +3,15 @@
 //! Only [`super::admit`] and [`super::admit_value`] make one. Its revision is a hash of the
 //! defaulted template alone, so that another spelling of the same thing rolls nothing.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::after::{self, Condition};
 use super::names::{ObjectKey, Revision};
 use super::{FieldError, revisions, unsupported};
 
@@ -121,6 +124,14 @@ impl DaemonSet {
             .as_ref()?
             .get(name)
             .map(String::as_str)
+    }
+
+    /// What it waits for before it is started.
+    #[must_use]
+    pub fn after(&self) -> BTreeSet<Condition> {
+        let text = self.annotation(after::ANNOTATION).unwrap_or_default();
+        // What cannot be read was not admitted.
+        after::conditions(text, &self.key).unwrap_or_default()
     }
 
     /// The hash of the defaulted template.

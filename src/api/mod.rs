@@ -4,6 +4,7 @@
 //! as kube-apiserver v1.36 does it. Nothing here reads files, clocks or the network.
 
 mod admission;
+pub mod after;
 pub mod daemonset;
 mod decode;
 mod defaults;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::Value;
 
+pub use after::Condition;
 pub use daemonset::DaemonSet;
 pub use error::{Cause, FieldError, Refusal, Rejected};
 pub use names::{ContainerName, Kind, ObjectKey, ObjectRef, PodKey, Revision, Uid};

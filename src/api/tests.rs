@@ -46,6 +46,34 @@ fn labels_of(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn what_a_set_waits_for_is_checked_at_the_door() {
+    let with = |text: &str| {
+        let metadata =
+            format!("metadata: {{name: agent, annotations: {{setlet.dev/after: '{text}'}}}}");
+        SET.replace("metadata: {name: agent}", &metadata)
+    };
+    let Ok(Admitted {
+        object: Object::DaemonSet(set),
+        ..
+    }) = only(&with("cni, path:/run/x"))
+    else {
+        panic!("it is admitted");
+    };
+    let after: Vec<String> = set.after().iter().map(ToString::to_string).collect();
+    assert_eq!(after, ["default/cni", "path:/run/x"]);
+
+    let rejected = refused(&with("path:x, default/agent"));
+    assert_eq!(rejected.refusal, Refusal::Validation);
+    for (error, says) in rejected.errors.iter().zip(["absolute", "itself"]) {
+        assert_eq!(error.field, "metadata.annotations[setlet.dev/after]");
+        assert_eq!(error.cause, Cause::Invalid);
+        assert_eq!(error.position.map(|at| at.line), Some(3));
+        assert!(error.message.contains(says), "{error}");
+    }
+    assert_eq!(rejected.errors.len(), 2);
+}
+
+#[test]
 fn a_broken_document_is_refused_alone() {
     let results = read(&format!("{SET}---\na: [b\n---\n# nothing\n---\n{SET}"));
     let shown: Vec<String> = results

@@ -29,6 +29,7 @@ use serde_json::Value;
 use super::{FieldError, Kind};
 use at::{At, Errors};
 
+pub(super) use names::{label, subdomain};
 pub(super) use pod_resources::{aggregate_limits, aggregate_requests, is_pod_level};
 
 /// Every rule the object breaks.
@@ -37,7 +38,10 @@ pub(super) fn validate(kind: Kind, object: &Value) -> Vec<FieldError> {
     let root = At::root(object);
     meta::metadata(&mut errors, &root.field("metadata"));
     match kind {
-        Kind::DaemonSet => workload::daemon_set_spec(&mut errors, &root.field("spec")),
+        Kind::DaemonSet => {
+            annotations::set_annotations(&mut errors, &root.field("metadata"));
+            workload::daemon_set_spec(&mut errors, &root.field("spec"));
+        }
         Kind::ConfigMap => config::config_map(&mut errors, &root),
         Kind::Secret => config::secret(&mut errors, &root),
     }

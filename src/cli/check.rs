@@ -11,7 +11,6 @@ use serde::Serialize;
 use super::Outcome;
 use super::output::{Format, document};
 use crate::api::{self, Admitted, Object, ObjectRef, Rejected};
-use crate::plan::wishes::unfollowed;
 
 /// What to check.
 #[derive(Debug, clap::Args)]
@@ -36,8 +35,6 @@ struct Checked {
     file: String,
     objects: Vec<String>,
     errors: Vec<Problem>,
-    /// What is accepted and not followed by this version.
-    notes: Vec<String>,
     unread: Option<String>,
 }
 
@@ -64,7 +61,6 @@ pub(super) fn check(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome>
                     file,
                     objects: Vec::new(),
                     errors: Vec::new(),
-                    notes: Vec::new(),
                     unread: Some(why),
                 },
             });
@@ -99,9 +95,6 @@ fn print(checked: &[Checked], out: &mut dyn Write) -> anyhow::Result<()> {
             };
             writeln!(out, "{}: ok: {objects}", file.file)?;
         }
-        for note in &file.notes {
-            writeln!(out, "{}: note: {note}", file.file)?;
-        }
     }
     Ok(())
 }
@@ -124,7 +117,6 @@ fn admit(file: &str, text: &[u8], first: &mut BTreeMap<ObjectRef, String>) -> Ch
         file: file.to_owned(),
         objects: Vec::new(),
         errors: Vec::new(),
-        notes: Vec::new(),
         unread: None,
     };
     for result in api::admit(file, text) {
@@ -160,10 +152,6 @@ fn take(checked: &mut Checked, admitted: &Admitted, first: &mut BTreeMap<ObjectR
             .iter()
             .map(|e| problem(&e.field, e.message.clone(), e.position));
         checked.errors.extend(problems);
-        let notes = unfollowed(set).into_iter();
-        checked
-            .notes
-            .extend(notes.map(|wish| format!("{object}: {}", wish.message)));
     }
     checked.objects.push(object.to_string());
 }

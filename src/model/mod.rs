@@ -3,6 +3,7 @@
 
 mod action;
 mod amount;
+mod awaited;
 mod command;
 mod desired;
 pub mod downward;
@@ -23,6 +24,7 @@ mod verdict;
 
 pub use action::{Action, Outcome, PodPlan, StopKind, StopTarget};
 pub use amount::Amount;
+pub use awaited::{Found, HostConditions};
 pub use command::{Command, Refusal, RolloutCommand};
 pub use desired::{
     BackOff, DesiredPod, Goal, PodRecord, References, Renewal, RolloutDefaults, SetDefaults,

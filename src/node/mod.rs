@@ -1,9 +1,10 @@
 //! What is known of this machine: its name, labels, taints, addresses and capacity, as one
-//! [`NodeFacts`]; and whether a kubelet here would fight with the agent.
+//! [`NodeFacts`]; whether a kubelet here would fight with the agent; and what sets wait for.
 //!
 //! Follows kubelet v1.36 where it registers its Node object. Decides nothing about pods.
 
 mod addresses;
+mod awaited;
 mod capacity;
 mod error;
 mod identity;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use crate::model::{NodeFacts, Taint};
 
+pub use awaited::watch_conditions;
 pub use error::Error;
 pub use identity::architecture;
 

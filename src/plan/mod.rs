@@ -14,6 +14,7 @@ mod hooks;
 mod images;
 pub mod in_place;
 mod memory;
+pub mod order;
 pub mod policy;
 pub mod ports;
 mod probes;
@@ -23,7 +24,6 @@ pub mod target;
 #[cfg(test)]
 mod tests;
 pub mod trial;
-pub mod wishes;
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ pub fn container_names(record: &PodRecord) -> impl Iterator<Item = &str> {
 /// Everything that can fail without touching a running pod.
 fn stage(pod: &Arc<DesiredPod>, memory: &PodMemory, now: Timestamp, plan: &mut PodPlan) {
     if !pod.held.is_empty() {
-        plan.reasons.extend(pod.held.iter().cloned());
+        hold(pod, memory, now, plan);
         return;
     }
     let mut ready = volumes(pod, memory, now, plan).is_some();
@@ -102,6 +102,18 @@ fn ports_are_free(
     false
 }
 
+/// Nothing of it is started. Where that is only a matter of waiting, its images are had meanwhile;
+/// its host paths are not looked at, because they may be what comes with what it waits for.
+fn hold(pod: &Arc<DesiredPod>, memory: &PodMemory, now: Timestamp, plan: &mut PodPlan) {
+    plan.reasons.extend(pod.held.iter().cloned());
+    if pod.held.iter().all(order::is_wait) {
+        for container in containers::all(pod.spec()) {
+            images::image(pod, &container, memory, now, plan);
+            images::volumes(pod, &container, memory, now, plan);
+        }
+    }
+}
+
 /// A pod that runs: volumes, sandbox, containers, and what dead attempts leave behind.
 fn run(
     pod: &Arc<DesiredPod>,
@@ -112,7 +124,7 @@ fn run(
 ) {
     let ready = have.and_then(ObservedPod::ready_sandbox);
     if !pod.held.is_empty() && ready.is_none() {
-        plan.reasons.extend(pod.held.iter().cloned());
+        hold(pod, memory, now, plan);
     } else if let (Some(have), Some(sandbox)) = (have, ready) {
         containers::plan_containers(pod, have, sandbox, memory, now, plan);
         gc::plan_gc(have, memory, now, plan);

@@ -28,10 +28,6 @@ pub fn register(suite: &mut Suite) {
     );
     suite.together("bad_input::a_missing_config_map", a_missing_config_map);
     suite.together("bad_input::check_and_usage", check_and_usage);
-    suite.together(
-        "bad_input::wishes_that_are_not_followed_are_named",
-        wishes_that_are_not_followed_are_named,
-    );
 }
 
 fn status_with(agent: &Agent, wanted: &[&str]) -> String {
@@ -186,18 +182,4 @@ fn check_and_usage(containerd: &Arc<Containerd>) {
     assert_eq!(answer.code, Some(1), "no agent runs: {answer:?}");
     assert_eq!(answer.stderr.trim_end().lines().count(), 1, "{answer:?}");
     assert_eq!(agent.try_setlet(&["stats"]).code, Some(2));
-}
-
-fn wishes_that_are_not_followed_are_named(containerd: &Arc<Containerd>) {
-    let agent = Agent::started(containerd, "wishes");
-    let wish = Set {
-        annotations: &["setlet.dev/rollback: auto"],
-        ..sleeper("wishful")
-    };
-    agent.put("a.yaml", &wish.yaml());
-    agent.wait_running("wishful", 1);
-    status_with(&agent, &["metadata.annotations[setlet.dev/rollback]"]);
-    let path = agent.manifest("a.yaml").display().to_string();
-    let checked = agent.setlet(&["check", &path]);
-    assert!(checked.contains("setlet.dev/rollback"), "{checked}");
 }

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::harness::containerd::{BUSYBOX, leftovers};
 use crate::harness::foreign::{self, Recipe};
-use crate::harness::{Containerd, wait_for};
+use crate::harness::proxy::{Fault, Point, Proxy};
+use crate::harness::{Agent, Containerd, wait_for};
 use crate::image::Image;
+use crate::set;
 use crate::suite::Suite;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -26,6 +28,7 @@ pub fn register(suite: &mut Suite) {
         "bed::pulls_from_its_registry_only",
         pulls_from_its_registry_only,
     );
+    suite.together("bed::a_proxy_passes_all", a_proxy_passes_all);
     suite.alone("bed::pulls_fail_at_once", pulls_fail_at_once);
     suite.alone("bed::pods_survive_a_restart", pods_survive_a_restart);
     suite.alone(
@@ -139,6 +142,51 @@ fn pulls_from_its_registry_only(containerd: &Arc<Containerd>) {
     foreign::pull(containerd, "registry.example/team/agent:v1").expect("a published image");
     let error = foreign::pull(containerd, "registry.example/team/agent:v2");
     assert!(error.is_err_and(|error| error.message().contains("not found")));
+}
+
+fn a_proxy_passes_all(containerd: &Arc<Containerd>) {
+    let proxy = Proxy::start(containerd, "bed-proxy");
+    let mut agent = Agent::new(containerd, "bed-proxy");
+    agent.through(&proxy);
+    agent.start();
+    agent.ready();
+    let (seen, told) = std::sync::mpsc::channel();
+    proxy.expect(
+        Point::Before(1),
+        Fault::Fail(tonic::Code::Unavailable, "away for the trial"),
+    );
+    proxy.expect(Point::Before(2), Fault::Delay(Duration::from_millis(300)));
+    let tell = move || seen.send(()).expect("the trial listens");
+    proxy.expect(Point::After(3), Fault::Run(Box::new(tell)));
+    let start = Instant::now();
+    agent.put("a.yaml", &set::sleeper("passed").yaml());
+    let before = agent.wait_running("passed", 1);
+    assert!(
+        start.elapsed() > Duration::from_millis(300),
+        "it was delayed"
+    );
+    // The container may run before the call that starts it is completed.
+    told.recv_timeout(SOON).expect("the third call was seen");
+    assert!(!proxy.expects());
+    let calls = ["RunPodSandbox", "CreateContainer", "StartContainer"];
+    assert_eq!(proxy.calls(), calls, "the refused one never came through");
+    assert!(
+        proxy.count("Subscribe") >= 1,
+        "containerd's events pass, too"
+    );
+
+    // The end of a container is heard of through the stream.
+    let pid = before[0].pid.expect("a process");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).expect("an id"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("kill the container");
+    agent.wait_for(
+        Duration::from_secs(5),
+        "it is started again",
+        || match proxy.count("StartContainer") {
+            2 => Ok(()),
+            n => Err(format!("{n} starts")),
+        },
+    );
 }
 
 fn pulls_fail_at_once() {

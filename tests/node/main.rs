@@ -15,6 +15,7 @@
 
 mod bad_input;
 mod bed;
+mod crash_points;
 mod events;
 mod eviction;
 mod exec;
@@ -27,6 +28,7 @@ mod images;
 mod lifecycle;
 mod logs;
 mod many;
+mod order;
 mod probes;
 mod pulls;
 mod registries;
@@ -45,11 +47,13 @@ fn main() -> ExitCode {
     bed::register(&mut suite);
     lifecycle::register(&mut suite);
     survival::register(&mut suite);
+    crash_points::register(&mut suite);
     bad_input::register(&mut suite);
     host_paths::register(&mut suite);
     service::register(&mut suite);
     logs::register(&mut suite);
     many::register(&mut suite);
+    order::register(&mut suite);
     probes::register(&mut suite);
     images::register(&mut suite);
     registries::register(&mut suite);

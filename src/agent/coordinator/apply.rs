@@ -36,7 +36,10 @@ impl Coordinator {
         let begins = renew.is_some()
             || goals.iter().any(|(uid, goal)| {
                 let slot = self.ledger.get(uid);
-                *goal == Goal::Run && slot.is_some_and(|slot| slot.record.revision == *run)
+                // One that waits for another set begins when that is over.
+                let starts = |slot: &Slot| self.order.of(slot, &self.inventory, *goal).0 == *goal;
+                *goal == Goal::Run
+                    && slot.is_some_and(|slot| slot.record.revision == *run && starts(slot))
             });
         if begins && !self.begin(key, run) {
             return;

@@ -21,7 +21,6 @@ use crate::plan::policy::{Policy, policy};
 use crate::plan::rollout::{self, PodFact, Replace, Target};
 use crate::plan::target::plan_target;
 use crate::plan::trial::{Judgement, Progress, judge};
-use crate::plan::wishes::unfollowed;
 use crate::plan::{backoff, ports};
 use crate::status;
 
@@ -211,7 +210,7 @@ impl Coordinator {
         reasons: &mut Vec<Reason>,
     ) {
         reasons.extend(super::wish::held(&decision.set));
-        reasons.extend(unfollowed(&decision.set));
+        reasons.extend(self.order.reasons(key).cloned());
         let facts = self.facts(key, decision);
         let rollout = match self.replace(key, decision, &facts, reasons) {
             Some(replace) => rollout::plan_rollout(verdict, &decision.target, replace, &facts),

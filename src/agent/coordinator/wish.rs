@@ -16,6 +16,10 @@ use crate::plan::references::resolve;
 impl Coordinator {
     /// Tells a pod's worker its goal; the decision to end it is on disk before.
     pub(super) fn tell(&mut self, uid: &Uid, goal: Goal, decision: Option<&Decision>) {
+        let Some(slot) = self.ledger.get(uid) else {
+            return;
+        };
+        let (goal, waits) = self.order.of(slot, &self.inventory, goal);
         if goal == Goal::End && !self.record_end(uid) {
             return;
         }
@@ -34,6 +38,7 @@ impl Coordinator {
             held.extend(self.port_taken(slot));
         }
         let ports = self.ports_to_be_freed(slot);
+        held.extend(waits);
         let back_off = decision.map_or(self.defaults.back_off, |decision| decision.back_off);
         let Some(slot) = self.ledger.get_mut(uid) else {
             return;

@@ -1,14 +1,30 @@
-//! Annotations of a pod that mean something: the old way to set AppArmor and seccomp profiles.
+//! Annotations that mean something: of a pod, the old way to set AppArmor and seccomp profiles; of a
+//! set, what it waits for.
 
 use super::at::{At, Errors};
 use super::names;
-use crate::api::Cause;
+use crate::api::{Cause, ObjectKey, after};
 
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// Checks the annotations of a DaemonSet itself.
+pub(crate) fn set_annotations(errors: &mut Errors, metadata: &At<'_, '_>) {
+    let annotations = metadata.field("annotations");
+    let own = ObjectKey::new(
+        metadata.field("namespace").str(),
+        metadata.field("name").str(),
+    );
+    let text = annotations.entry(after::ANNOTATION);
+    if let Err(wrong) = after::conditions(text.str(), &own) {
+        for why in wrong {
+            errors.invalid(&text, why);
+        }
+    }
+}
 
 /// Checks the annotations of a pod or template.
 pub(crate) fn pod_annotations(

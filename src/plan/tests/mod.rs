@@ -2,6 +2,7 @@
 
 mod backoff;
 mod in_place;
+mod order;
 mod pod;
 mod probes;
 mod rollout;

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::containerd::{Container, Containerd, tail};
+use super::proxy::Proxy;
 use super::{foreign, wait};
 
 /// The binary that was built with this suite.
@@ -77,6 +78,11 @@ impl Agent {
             env: Vec::new(),
             child: None,
         }
+    }
+
+    /// Has it reach containerd through this proxy, from its next start.
+    pub fn through(&mut self, proxy: &Proxy) {
+        self.config["containerRuntimeEndpoint"] = json!(proxy.endpoint());
     }
 
     /// As [`Agent::new`], and starts it.
