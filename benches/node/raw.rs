@@ -200,6 +200,7 @@ fn desired(name: &str, manifest: &str) -> DesiredPod {
             ending_since: None,
             evicted: None,
         }),
+        look_at: None,
         goal: Goal::Run,
         references: Arc::default(),
         held: Vec::new(),

@@ -121,7 +121,7 @@ impl Coordinator {
     ) -> Self {
         let mut ledger = Ledger::default();
         for record in kept.pods {
-            ledger.add(Slot::new(Arc::new(record), false));
+            ledger.add(Slot::new(Arc::new(record)));
         }
         let sets = kept.sets.into_iter();
         let sets = sets.map(|record| (record.set.clone(), SetState::new(record)));
@@ -230,7 +230,9 @@ impl Coordinator {
         let Some(listed) = &inventory else { return };
         self.gone.retain(|uid| listed.contains_key(uid));
         for slot in self.ledger.all_mut() {
-            slot.seen |= listed.contains_key(&slot.record.key.uid);
+            if let Some(found) = listed.get(&slot.record.key.uid) {
+                slot.see(found);
+            }
         }
         let strangers = listed
             .values()
@@ -311,7 +313,9 @@ impl Coordinator {
             info!(pod = %found.key, adopted = adopted.is_some(), "found in the runtime without a record");
             let record = adopted.unwrap_or_else(|| pods::orphan_record(found, now));
             if self.write(&record) {
-                self.ledger.add(Slot::new(Arc::new(record), true));
+                let mut slot = Slot::new(Arc::new(record));
+                slot.see(found);
+                self.ledger.add(slot);
                 self.dirty.insert(found.set.clone());
             }
         }

@@ -105,5 +105,5 @@ fn check_ports(ports: &[HostPort]) -> Outcome {
         }
         Err(error) => error.to_string(),
     };
-    Outcome::Failed(Reason::new("HostPortConflict", message))
+    Outcome::Failed(Reason::new(HostPort::CONFLICT, message))
 }

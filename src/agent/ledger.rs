@@ -7,7 +7,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::api::{ObjectKey, Uid};
-use crate::model::{DesiredPod, Goal, PodRecord, PodReport, References};
+use crate::model::{
+    DesiredPod, Goal, ObservedContainer, ObservedPod, PodRecord, PodReport, References,
+};
+use crate::plan::ports::publishes;
 use crate::plan::references::{ReferredNames, referred_names};
 use crate::plan::rollout::PodFact;
 
@@ -21,14 +24,16 @@ pub struct Slot {
     pub mailbox: Option<watch::Sender<Arc<DesiredPod>>>,
     /// The worker's newest report.
     pub report: Option<PodReport>,
-    /// Whether the runtime had a sandbox of it when it was last listed.
+    /// Whether the runtime has ever listed it.
     pub seen: bool,
+    /// Whether the runtime has ever listed a container of it.
+    pub begun: bool,
 }
 
 impl Slot {
     /// A pod without a worker yet.
     #[must_use]
-    pub fn new(record: Arc<PodRecord>, seen: bool) -> Self {
+    pub fn new(record: Arc<PodRecord>) -> Self {
         let refers_to = record
             .pod
             .spec
@@ -40,7 +45,8 @@ impl Slot {
             refers_to,
             mailbox: None,
             report: None,
-            seen,
+            seen: false,
+            begun: false,
         }
     }
 
@@ -65,8 +71,35 @@ impl Slot {
     /// Whether the runtime has something of it, as far as is known.
     #[must_use]
     pub fn has_sandbox(&self) -> bool {
-        let report = self.report.as_ref().and_then(|report| report.have.as_ref());
-        self.seen || report.is_some_and(|have| !have.sandboxes.is_empty())
+        self.seen || self.have().is_some_and(|have| !have.sandboxes.is_empty())
+    }
+
+    /// Takes what the runtime listed of it.
+    pub fn see(&mut self, listed: &ObservedPod) {
+        self.seen = true;
+        self.begun |= !listed.containers.is_empty();
+    }
+
+    /// Whether the runtime has a container of it, as far as is known.
+    fn has_container(&self) -> bool {
+        self.begun || self.have().is_some_and(|have| !have.containers.is_empty())
+    }
+
+    fn have(&self) -> Option<&ObservedPod> {
+        self.report.as_ref()?.have.as_deref()
+    }
+
+    /// Whether it ends and is out of the way of the pod that comes in its place.
+    fn is_down(&self) -> bool {
+        let Some(report) = self.report.as_ref().filter(|report| report.observed) else {
+            return false;
+        };
+        let spec = self.record.pod.spec.as_ref();
+        let out_of_the_way = report.have.as_deref().is_none_or(|have| {
+            have.containers.iter().all(ObservedContainer::has_exited)
+                && (have.ready_sandbox().is_none() || !spec.is_some_and(publishes))
+        });
+        report.want.goal == Goal::End && out_of_the_way
     }
 
     /// Whether its host ports are its own: it runs, or may make its sandbox now.
@@ -85,17 +118,22 @@ impl Slot {
     /// What rollout needs to know; whether it is available or renewable is not seen from here.
     #[must_use]
     pub fn fact(&self) -> PodFact {
+        let report = self.report.as_ref();
+        let staged = report.is_some_and(|report| report.plan.staged);
+        let spec = self.record.pod.spec.as_ref();
         PodFact {
             uid: self.record.key.uid.clone(),
             revision: self.record.revision.clone(),
             ending: self.record.ending_since.is_some(),
-            staged: self
-                .report
-                .as_ref()
-                .is_some_and(|report| report.plan.staged),
-            started: self.goal() == Some(Goal::Run) || self.has_sandbox(),
+            staged,
+            preparable: !spec.is_some_and(publishes),
+            prepared: self
+                .have()
+                .is_some_and(|have| have.ready_sandbox().is_some()),
+            started: self.goal() == Some(Goal::Run) || self.has_container(),
             available: false,
             renewable: false,
+            down: self.is_down(),
         }
     }
 }

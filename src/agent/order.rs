@@ -141,7 +141,7 @@ impl Order {
     pub fn of(&self, slot: &Slot, inventory: &Inventory, goal: Goal) -> (Goal, Vec<Reason>) {
         let set = &slot.record.set;
         match (goal, is_up(slot, inventory)) {
-            (Goal::Run | Goal::Stage, false) => match self.hold(set) {
+            (Goal::Run | Goal::Prepare | Goal::Stage, false) => match self.hold(set) {
                 waits if waits.is_empty() => (goal, waits),
                 waits => (Goal::Stage, waits),
             },

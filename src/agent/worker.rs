@@ -16,8 +16,8 @@ use tracing::{debug, info, warn};
 
 use super::events::EventSink;
 use crate::model::{
-    Action, Answer, DesiredPod, Goal, ImageState, Note, ObservedPod, Outcome, PodMemory, PodPlan,
-    PodReport, ProbeTarget, Probed,
+    Action, Answer, DesiredPod, Goal, ImageState, Note, ObservedPod, Outcome, PodMemory, PodReport,
+    ProbeTarget, Probed,
 };
 use crate::plan::{forget_failures, forget_removed, plan_pod, plan_probes, remember};
 use crate::probe::{self, Ask};
@@ -130,6 +130,7 @@ impl<C: Cri + Ask + Clone> Worker<C> {
             want: Arc::clone(&life.want),
             have: have.clone(),
             observed: true,
+            looked_at: life.want.look_at.filter(|at| *at <= now),
             plan: Arc::new(plan),
             images: Arc::new(life.memory.images.clone()),
             probes: Arc::clone(&life.memory.probes),
@@ -141,7 +142,12 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         }
         match plan.actions.first() {
             Some(action) => self.carry_out(life, action).await,
-            None => self.wait(have.as_deref(), self.pause(&plan), life).await,
+            None => {
+                let look_at = life.want.look_at.filter(|at| *at > now);
+                let until = [plan.wake_at, look_at].into_iter().flatten().min();
+                let pause = until.map(|until| self.pause(until));
+                self.wait(have.as_deref(), pause, life).await
+            }
         }
     }
 
@@ -205,10 +211,9 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         }
     }
 
-    /// How long the plan lets the worker sleep; `None` until something happens.
-    fn pause(&self, plan: &PodPlan) -> Option<Duration> {
-        let until = plan.wake_at?.duration_since((self.clock)());
-        Some(Duration::try_from(until).unwrap_or_default())
+    fn pause(&self, until: Timestamp) -> Duration {
+        let time = until.duration_since((self.clock)());
+        Duration::try_from(time).unwrap_or_default()
     }
 
     /// Sleeps until there is something to look at.
@@ -298,6 +303,7 @@ fn unobserved(life: &Life) -> PodReport {
         want: Arc::clone(&life.want),
         have: None,
         observed: false,
+        looked_at: None,
         plan: Arc::default(),
         images: Arc::default(),
         probes: Arc::default(),
@@ -305,6 +311,7 @@ fn unobserved(life: &Life) -> PodReport {
     PodReport {
         want: Arc::clone(&life.want),
         observed: false,
+        looked_at: None,
         ..known
     }
 }

@@ -155,7 +155,7 @@ fn set_lines(set: &SetLine, now: Timestamp) -> Vec<Line> {
 
 fn pod_lines(set: &str, pod: &PodReportLine, now: Timestamp) -> Vec<Line> {
     let state = match pod.goal {
-        Goal::Stage => "staging".to_owned(),
+        Goal::Stage | Goal::Prepare => "staging".to_owned(),
         Goal::Run | Goal::End => pod.state.clone(),
     };
     let row = [

@@ -16,6 +16,8 @@ use crate::model::{HostPort, Reason};
 pub enum Goal {
     /// Everything that can fail without touching a running pod: references, host paths, images.
     Stage,
+    /// Staged, with a sandbox that stands ready.
+    Prepare,
     /// Running.
     Run,
     /// Ended with its grace period and removed; there is no way back from it.
@@ -133,6 +135,8 @@ pub struct DesiredPod {
     pub ports: Vec<HostPort>,
     /// The back-off of its containers.
     pub back_off: BackOff,
+    /// When it is to be looked at, whatever happens until then.
+    pub look_at: Option<Timestamp>,
 }
 
 impl DesiredPod {
@@ -206,6 +210,7 @@ impl DesiredPod {
             held: Vec::new(),
             ports: Vec::new(),
             back_off: BackOff::default(),
+            look_at: None,
         }
     }
 }

@@ -13,6 +13,11 @@ pub struct HostPort {
     pub ip: String,
 }
 
+impl HostPort {
+    /// The reason's word of a pod that cannot have its host ports.
+    pub const CONFLICT: &str = "HostPortConflict";
+}
+
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.ip.is_empty() {

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::api::daemonset::DaemonSet;
 use crate::api::{ObjectKey, Revision, Uid};
 use crate::model::{
@@ -20,6 +22,8 @@ pub struct PodReport {
     pub have: Option<Arc<ObservedPod>>,
     /// Whether the runtime could be asked at all.
     pub observed: bool,
+    /// The wish's `look_at`, where this was observed then or later.
+    pub looked_at: Option<Timestamp>,
     /// The plan made of it.
     pub plan: Arc<PodPlan>,
     /// The images' states, for progress.

@@ -30,8 +30,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::{
-    Action, BackOff, DesiredPod, Goal, ObservedPod, ObservedSandbox, PodMemory, PodPlan, PodRecord,
-    PortState, Reason, SandboxState, VolumePaths, VolumeState,
+    Action, BackOff, DesiredPod, Goal, HostPort, ObservedPod, ObservedSandbox, PodMemory, PodPlan,
+    PodRecord, PortState, Reason, SandboxState, VolumePaths, VolumeState,
 };
 
 pub use memory::{forget_failures, forget_removed, remember};
@@ -49,6 +49,7 @@ pub fn plan_pod(
     let mut plan = PodPlan::default();
     match want {
         Some(pod) if pod.goal == Goal::Stage => stage(pod, memory, now, &mut plan),
+        Some(pod) if pod.goal == Goal::Prepare => prepare(pod, have, memory, now, &mut plan),
         Some(pod) if pod.goal == Goal::Run => run(pod, have, memory, now, &mut plan),
         _ => end::plan_end(want.map(Arc::as_ref), have, memory, now, &mut plan),
     }
@@ -77,6 +78,20 @@ fn stage(pod: &Arc<DesiredPod>, memory: &PodMemory, now: Timestamp, plan: &mut P
     plan.staged = ready;
 }
 
+/// What staging does, and then the sandbox.
+fn prepare(
+    pod: &Arc<DesiredPod>,
+    have: Option<&ObservedPod>,
+    memory: &PodMemory,
+    now: Timestamp,
+    plan: &mut PodPlan,
+) {
+    stage(pod, memory, now, plan);
+    if plan.staged && have.and_then(ObservedPod::ready_sandbox).is_none() {
+        new_sandbox(pod, have, memory, now, plan);
+    }
+}
+
 /// Whether the host ports that the pod before does not have are free; plans to look otherwise.
 fn ports_are_free(
     pod: &DesiredPod,
@@ -102,11 +117,12 @@ fn ports_are_free(
     false
 }
 
-/// Nothing of it is started. Where that is only a matter of waiting, its images are had meanwhile;
+/// Nothing of it is started. Where that may pass by itself, its images are had meanwhile;
 /// its host paths are not looked at, because they may be what comes with what it waits for.
 fn hold(pod: &Arc<DesiredPod>, memory: &PodMemory, now: Timestamp, plan: &mut PodPlan) {
     plan.reasons.extend(pod.held.iter().cloned());
-    if pod.held.iter().all(order::is_wait) {
+    let may_pass = |reason: &Reason| order::is_wait(reason) || reason.word == HostPort::CONFLICT;
+    if pod.held.iter().all(may_pass) {
         for container in containers::all(pod.spec()) {
             images::image(pod, &container, memory, now, plan);
             images::volumes(pod, &container, memory, now, plan);

@@ -22,6 +22,10 @@ pub const CONFIG_ROLLOUT: &str = "setlet.dev/config-rollout";
 /// `in-place` or `replace`.
 pub const UPDATE: &str = "setlet.dev/update";
 
+/// How long a revision that may be taken back runs before it counts as good, where its set does not
+/// say: kubelet's first back-off, so that what crashes has crashed again.
+const SETTLE: Duration = Duration::from_secs(10);
+
 /// When a changed template replaces the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replace {
@@ -40,6 +44,8 @@ pub struct Policy {
     pub replace: Replace,
     /// How long a pod must be ready to be available.
     pub min_ready: Duration,
+    /// How long a pod must be ready for its revision to be good.
+    pub settle: Duration,
     /// Whether a bad revision is replaced by the last good one.
     pub rollback: bool,
     /// How long a revision is given to become available.
@@ -92,16 +98,31 @@ pub fn policy(set: &DaemonSet, defaults: &RolloutDefaults, reasons: &mut Vec<Rea
         None => None,
     };
     let min_ready = set.spec().min_ready_seconds.unwrap_or(0).max(0);
+    let min_ready = Duration::from_secs(min_ready.unsigned_abs().into());
+    let rollback = rollback.unwrap_or(defaults.rollback);
+    let deadline = deadline.unwrap_or(defaults.deadline);
     Policy {
         replace: replace(set),
-        min_ready: Duration::from_secs(min_ready.unsigned_abs().into()),
-        rollback: rollback.unwrap_or(defaults.rollback),
-        deadline: deadline.unwrap_or(defaults.deadline),
+        min_ready,
+        settle: settle(min_ready, rollback, deadline),
+        rollback,
+        deadline,
         max_restarts: defaults.max_restarts,
         hold: hold.unwrap_or(false),
         paused: paused.unwrap_or(false),
         in_place: in_place.unwrap_or(false),
         config_rollout: config_rollout.unwrap_or(false),
+    }
+}
+
+/// `minReadySeconds`. Where none are asked for, a container that crashes is ready for as long as it
+/// runs, and its revision would be good before it could prove bad: then [`SETTLE`], but no more than
+/// half the time that the revision has.
+fn settle(min_ready: Duration, rollback: bool, deadline: Duration) -> Duration {
+    if rollback && min_ready.is_zero() {
+        SETTLE.min(deadline / 2)
+    } else {
+        min_ready
     }
 }
 

@@ -28,6 +28,13 @@ pub fn host_ports(spec: &PodSpec) -> BTreeSet<HostPort> {
         .collect()
 }
 
+/// Whether the pod's network has ports of the node as long as its sandbox is there, whether or not
+/// a container runs.
+#[must_use]
+pub fn publishes(spec: &PodSpec) -> bool {
+    spec.host_network != Some(true) && !host_ports(spec).is_empty()
+}
+
 /// The first port that both pods want.
 #[must_use]
 pub fn clash(one: &PodSpec, other: &PodSpec) -> Option<HostPort> {

@@ -1,6 +1,8 @@
 //! Which pods of one DaemonSet should exist on this node, and how far each should be brought.
 //!
-//! An update is staged beside the running pod and switched only then. How it is switched is the
+//! An update is staged beside the running pod and switched only then; where nothing speaks against
+//! it the new pod's sandbox, too, is there before the old pod is touched, so that the switch takes no
+//! more than the stop of the old containers and the start of the new ones. How it is switched is the
 //! update strategy's: the old pod ends first (`maxUnavailable`), or when the new one is available
 //! (`maxSurge`), or by hand (`OnDelete`); or the old pod takes over the new one's specification and
 //! restarts what changed (`setlet.dev/update: in-place`). Nothing about it is remembered here: the
@@ -24,12 +26,18 @@ pub struct PodFact {
     pub ending: bool,
     /// Everything that can fail beforehand has succeeded.
     pub staged: bool,
-    /// It has a sandbox, or was told to make one.
+    /// It can have its sandbox while another pod of the set runs.
+    pub preparable: bool,
+    /// Its sandbox stands ready.
+    pub prepared: bool,
+    /// It has a container, or was told to make one.
     pub started: bool,
     /// It is ready, and has been for `minReadySeconds`.
     pub available: bool,
     /// It can take over the specification of the set's staged pod.
     pub renewable: bool,
+    /// It ends, none of its containers runs any more, and what it had of the node is free again.
+    pub down: bool,
 }
 
 /// What should be.
@@ -100,7 +108,9 @@ pub fn refuse(verdict: &Verdict, pods: &[PodFact]) -> Rollout {
 /// Nothing is started and nothing that runs is ended; a pod that was only staged goes.
 fn keep(pods: &[PodFact]) -> Rollout {
     every(pods, |pod| {
-        if pod.ending || !pod.started {
+        // The first pod has begun as soon as it has a sandbox.
+        let first = pods.len() == 1 && pod.prepared;
+        if pod.ending || !(pod.started || first) {
             Goal::End
         } else {
             Goal::Run
@@ -193,6 +203,8 @@ impl<'a> Run<'a> {
             Goal::Run
         } else if self.waits_for_delete() {
             Goal::End
+        } else if new.staged && new.preparable && self.renew().is_none() {
+            Goal::Prepare
         } else {
             Goal::Stage
         }
@@ -200,7 +212,7 @@ impl<'a> Run<'a> {
 
     fn goal_of_old(&self) -> Goal {
         let ready = self.new.is_some_and(|new| match self.replace {
-            Replace::WhenStaged => new.staged || new.started,
+            Replace::WhenStaged => new.started || new.staged && (new.prepared || !new.preparable),
             Replace::WhenAvailable => new.started && new.available,
             Replace::OnDelete => false,
         });
@@ -214,7 +226,7 @@ impl<'a> Run<'a> {
     /// Whether nothing else of the set can be at work: what is only staged never was.
     fn is_alone(&self, new: &PodFact) -> bool {
         let mut others = self.pods.iter().filter(|pod| pod.uid != new.uid);
-        others.all(|pod| is(pod, self.next))
+        others.all(|pod| is(pod, self.next) || pod.down)
     }
 
     fn renew(&self) -> Option<Renew> {

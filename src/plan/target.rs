@@ -80,14 +80,22 @@ fn go_back_from_bad(record: &SetRecord, wanted: &Revision, subject: &Subject, ta
         target.reasons.push(Reason::new("RolledBack", message));
         target.run = good.hash.clone();
         target.went_back = true;
-    } else {
-        let message = format!(
-            "{} is bad: {}; there is no good revision to go back to",
-            name(record, wanted),
-            bad.reason.message,
-        );
-        target.reasons.push(Reason::new("NoGoodRevision", message));
+        return;
     }
+    // What runs stays: another switch would help nobody.
+    let current = record.current.as_ref().and_then(|c| record.revision(c));
+    let stays = current.filter(|current| current.hash != *wanted && current.good_since.is_some());
+    let mut message = format!(
+        "{} is bad: {}; there is no good revision to go back to",
+        name(record, wanted),
+        bad.reason.message,
+    );
+    if let Some(stays) = stays {
+        message += &format!("; {} stays", name(record, &stays.hash));
+        target.run = stays.hash.clone();
+        target.went_back = true;
+    }
+    target.reasons.push(Reason::new("NoGoodRevision", message));
 }
 
 /// The revision that was good last and was not found bad while going back either.

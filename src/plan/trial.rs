@@ -4,6 +4,8 @@
 //! long as it takes. The deadline counts while the agent watches, so that a machine that was off, or
 //! an agent that was, holds nothing against a revision.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::policy::Policy;
@@ -14,8 +16,25 @@ use crate::model::{Reason, RevisionRecord};
 pub struct Progress {
     /// Since when it is ready.
     pub ready_since: Option<Timestamp>,
+    /// When it was asked to be looked at, where it was, then or later.
+    pub looked_at: Option<Timestamp>,
     /// How often its containers were restarted since the trial began.
     pub restarts: u32,
+}
+
+impl Progress {
+    /// When it will have been ready for so long.
+    #[must_use]
+    pub fn ready_for(&self, time: Duration) -> Option<Timestamp> {
+        self.ready_since.map(|since| later(since, time))
+    }
+
+    /// Whether it has been ready for so long, and was seen so.
+    #[must_use]
+    pub fn has_been_ready_for(&self, time: Duration, now: Timestamp) -> bool {
+        self.ready_for(time)
+            .is_some_and(|at| at <= now && (time.is_zero() || self.looked_at >= Some(at)))
+    }
 }
 
 /// What is to be said of a trial.
@@ -32,6 +51,9 @@ pub enum Judgement {
 }
 
 /// Judges the trial of a revision. `watched_since` is when the agent began to look.
+///
+/// What was seen before the time came proves nothing of the time between: the pod must have been
+/// looked at since.
 #[must_use]
 pub fn judge(
     revision: &RevisionRecord,
@@ -40,17 +62,14 @@ pub fn judge(
     watched_since: Timestamp,
     now: Timestamp,
 ) -> Judgement {
-    let available_at = progress
-        .ready_since
-        .map(|since| later(since, policy.min_ready));
-    let available = available_at.is_some_and(|at| at <= now);
+    let available = progress.has_been_ready_for(policy.settle, now);
     let Some(began) = revision.trial_since else {
         // One that was given up and runs on, for want of a better one, may still come to be good.
-        return match available_at {
-            Some(_) if revision.good_since.is_some() => Judgement::NoTrial,
-            Some(_) if available => Judgement::Good,
-            Some(at) => Judgement::Wait(at),
-            None => Judgement::NoTrial,
+        let is_open = revision.good_since.is_none() || revision.bad.is_some();
+        return if available && is_open {
+            Judgement::Good
+        } else {
+            Judgement::NoTrial
         };
     };
     if available {
@@ -71,13 +90,14 @@ pub fn judge(
         );
         return Judgement::Bad(Reason::new("ProgressDeadlineExceeded", message));
     }
-    Judgement::Wait(available_at.map_or(deadline, |at| at.min(deadline)))
+    // At its time it is looked at, and that is told.
+    Judgement::Wait(deadline)
 }
 
-fn later(from: Timestamp, by: std::time::Duration) -> Timestamp {
+fn later(from: Timestamp, by: Duration) -> Timestamp {
     from.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-fn in_words(time: std::time::Duration) -> jiff::SignedDuration {
+fn in_words(time: Duration) -> jiff::SignedDuration {
     jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX)
 }

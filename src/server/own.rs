@@ -221,7 +221,11 @@ fn pod_report_line(view: &NodeView, report: &PodReport, now: Timestamp) -> PodRe
     let pod = status::pod(report, &view.node, now);
     let line = pod_line(&pod);
     let key = report.want.key();
-    let reasons = report.want.held.iter().chain(&report.plan.reasons);
+    let held = &report.want.held;
+    let others = report.plan.reasons.iter();
+    let reasons = held
+        .iter()
+        .chain(others.filter(|reason| !held.contains(reason)));
     PodReportLine {
         key: ObjectKey::new(key.namespace.clone(), key.name.clone()),
         uid: key.uid.as_str().to_owned(),

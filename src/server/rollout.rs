@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::objects::pods_of;
 use crate::api::{ObjectKey, Revision, revisions};
-use crate::model::{Goal, NodeView, Reason, RevisionRecord, RolloutReport, SetReport};
+use crate::model::{Goal, HostPort, NodeView, Reason, RevisionRecord, RolloutReport, SetReport};
 use crate::status;
 
 /// The annotation whose value the history shows beside a revision.
@@ -157,7 +157,7 @@ fn waiting(
     let stops = report
         .reasons
         .iter()
-        .find(|r| ["Paused", "Held", "HostPortConflict"].contains(&r.word.as_str()));
+        .find(|r| ["Paused", "Held", HostPort::CONFLICT].contains(&r.word.as_str()));
     if let Some(reason) = stops {
         return format!("{head}: {}", reason.message);
     }
@@ -166,7 +166,8 @@ fn waiting(
         Some(_) => "0 of 1 updated pods are available",
         None => "0 out of 1 new pods have been updated",
     };
-    let staged = pods.iter().find(|pod| pod.want.goal == Goal::Stage);
+    let is_staged = |goal| matches!(goal, Goal::Stage | Goal::Prepare);
+    let staged = pods.iter().find(|pod| is_staged(pod.want.goal));
     let why = new.or(staged.copied()).and_then(|pod| {
         let mut reasons = pod.want.held.iter().chain(&pod.plan.reasons);
         reasons.next().map(|reason| format!(" ({reason})"))

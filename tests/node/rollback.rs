@@ -92,6 +92,10 @@ fn a_crashing_revision_goes_back(containerd: &Arc<Containerd>) {
         status.stdout.contains("bad: its containers restarted"),
         "{status:?}"
     );
+    let events = agent.setlet(&["get", "events"]);
+    for reason in ["RestartedTooOften", "RolledBack"] {
+        assert!(events.contains(reason), "{reason}: {events}");
+    }
 
     // It is remembered, and not tried again.
     agent.kill9();

@@ -69,6 +69,7 @@ impl Case<'_> {
             held: Vec::new(),
             ports: Vec::new(),
             back_off: BackOff::default(),
+            look_at: None,
         })
     }
 

@@ -133,9 +133,12 @@ impl Life {
             revision: self.want.record.revision.clone(),
             ending: self.want.record.ending_since.is_some(),
             staged: self.world.staged,
-            started: self.world.has_sandbox(),
-            available: self.world.has_sandbox(),
+            preparable: true,
+            prepared: self.world.has_sandbox(),
+            started: self.world.has_container(),
+            available: self.world.has_container(),
             renewable: false,
+            down: self.want.goal == Goal::End && self.world.is_still(),
         }
     }
 

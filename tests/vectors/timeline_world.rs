@@ -83,6 +83,19 @@ impl World {
             .is_some_and(|have| !have.sandboxes.is_empty())
     }
 
+    /// Whether there is a container.
+    pub fn has_container(&self) -> bool {
+        self.have
+            .as_ref()
+            .is_some_and(|have| !have.containers.is_empty())
+    }
+
+    /// Whether no container runs, or is to be started.
+    pub fn is_still(&self) -> bool {
+        let mut containers = self.have.iter().flat_map(|have| &have.containers);
+        containers.all(ObservedContainer::has_exited)
+    }
+
     /// Goes on until this time, or until an ended pod is gone.
     pub fn run(&mut self, want: &Arc<DesiredPod>, until: Timestamp) {
         while self.now < until {

@@ -2,8 +2,8 @@
 //! rollout together.
 //!
 //! A pod that kubelet makes anew under another uid is compared with the pod that the rollout makes:
-//! each pod's calls in their order, the old one's end before the new one's beginning, and no later
-//! than kubelet's. What differs on purpose has a rule of its own here and a line in the README:
+//! each pod's calls in their order, the old one's stop before the new one's first container, and no
+//! later than kubelet's. What differs on purpose has a rule of its own here and a line in the README:
 //!
 //! - a manifest that is refused leaves the earlier version running; kubelet ends the pod;
 //! - a file that is renamed, or written a second time, changes nothing; kubelet restarts the pod;
@@ -256,15 +256,16 @@ fn another(want: &[Vec<Event>], have: &[Vec<Event>], sequential: bool) -> Vec<St
     errors
 }
 
-/// Says of pods that one began before the one before it had ended.
+/// Says of pods that a container of one was made before those of the one before it had stopped.
+///
+/// Differs: the new pod's sandbox is there before, and what is left of the old one goes beside it.
 fn overlap(have: &[Vec<Event>]) -> Option<String> {
     have.windows(2).find_map(|pair| {
-        let (end, begin) = (
-            at(&pair[0], "StopPodSandbox"),
-            at(&pair[1], "RunPodSandbox"),
-        );
+        let stops = pair[0].iter().filter(|event| event.what == "StopContainer");
+        let end = stops.map(|event| event.at).reduce(f64::max);
+        let begin = at(&pair[1], "CreateContainer");
         let in_order = end.zip(begin).is_some_and(|(end, begin)| end <= begin);
-        (!in_order).then(|| format!("the old pod ends {end:?}, the new one begins {begin:?}"))
+        (!in_order).then(|| format!("the old pod stops {end:?}, the new one begins {begin:?}"))
     })
 }
 

@@ -101,7 +101,7 @@ impl Coordinator {
         info!(pod = %record.key, revision = %record.revision, "made");
         let message = format!("Created pod: {}", record.key.name);
         self.events.of_set(set.key(), "SuccessfulCreate", message);
-        self.ledger.add(Slot::new(Arc::new(record), false));
+        self.ledger.add(Slot::new(Arc::new(record)));
         Some(uid)
     }
 

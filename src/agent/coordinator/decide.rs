@@ -14,7 +14,8 @@ use crate::api::ObjectKey;
 use crate::api::daemonset::DaemonSet;
 use crate::eligibility;
 use crate::model::{
-    BackOff, Bad, PodRecord, Reason, RolloutReport, Rule, SetRecord, SetReport, Verdict,
+    BackOff, Bad, HostPort, Involved, Note, PodRecord, Reason, RolloutReport, Rule, SetRecord,
+    SetReport, Verdict,
 };
 use crate::plan::in_place::is_renewable;
 use crate::plan::policy::{Policy, policy};
@@ -33,6 +34,9 @@ pub(super) struct Decision {
     pub set: Arc<DaemonSet>,
     pub back_off: BackOff,
 }
+
+/// The reasons that somebody wanted so.
+const CHOICES: [&str; 4] = ["Held", "Overridden", "Paused", "WaitingFor"];
 
 impl Coordinator {
     /// Decides for one set.
@@ -62,8 +66,28 @@ impl Coordinator {
 
     fn put_report(&mut self, key: &ObjectKey, mut report: SetReport) {
         report.pods = self.ledger.of_set(key).to_vec();
+        self.tell_reasons(key, &report);
         if self.reports.get(key).is_none_or(|old| **old != report) {
             self.reports.insert(key.clone(), Arc::new(report));
+        }
+    }
+
+    /// Tells of what keeps a set from being as wanted, when it begins to.
+    fn tell_reasons(&self, key: &ObjectKey, report: &SetReport) {
+        let before = self.reports.get(key).map(|old| &old.reasons);
+        let same =
+            |one: &Reason, other: &Reason| one.word == other.word && one.message == other.message;
+        let is_new = |reason: &&Reason| {
+            !before.is_some_and(|before| before.iter().any(|old| same(old, reason)))
+        };
+        for Reason { word, message, .. } in report.reasons.iter().filter(is_new).cloned() {
+            let set = Involved::set(key);
+            if CHOICES.contains(&word.as_str()) {
+                self.events.tell(Note::normal(set, word, message));
+            } else if word != "FailedCreate" {
+                // That one is told of where it happens, in Kubernetes' words.
+                self.events.tell(Note::warning(set, word, message));
+            }
         }
     }
 
@@ -173,6 +197,9 @@ impl Coordinator {
             }
             Judgement::Bad(reason) if policy.rollback => {
                 warn!(set = %key, revision = %current, "bad: {reason}");
+                let message = format!("revision {current} is bad: {}", reason.message);
+                let note = Note::warning(Involved::set(key), reason.word.clone(), message);
+                self.events.tell(note);
                 revision.trial_since = None;
                 revision.bad = Some(Bad {
                     reason,
@@ -187,7 +214,7 @@ impl Coordinator {
         self.keep_record(key, record).then_some(())
     }
 
-    fn progress(&self, slot: &Slot, now: Timestamp) -> Progress {
+    pub(super) fn progress(&self, slot: &Slot, now: Timestamp) -> Progress {
         let Some(report) = &slot.report else {
             return Progress::default();
         };
@@ -197,6 +224,7 @@ impl Coordinator {
             .flatten();
         Progress {
             ready_since,
+            looked_at: report.looked_at,
             restarts: restarts(&slot.record, report),
         }
     }
@@ -220,33 +248,21 @@ impl Coordinator {
     }
 
     /// The facts about a set's pods, oldest first.
-    fn facts(&mut self, key: &ObjectKey, decision: &Decision) -> Vec<PodFact> {
+    fn facts(&self, key: &ObjectKey, decision: &Decision) -> Vec<PodFact> {
         let now = (self.clock)();
-        let mut wake = None;
         let slots: Vec<&Slot> = self.ledger.slots_of(key).collect();
         let staged = slots.iter().find(|slot| {
             slot.record.revision == decision.target.run && slot.record.ending_since.is_none()
         });
         let fact = |slot: &&Slot| {
             let mut fact = slot.fact();
-            if let Some(ready_since) = self.progress(slot, now).ready_since {
-                let at = ready_since
-                    .checked_add(decision.policy.min_ready)
-                    .unwrap_or(Timestamp::MAX);
-                fact.available = at <= now;
-                if at > now {
-                    wake = Some(wake.map_or(at, |wake: Timestamp| wake.min(at)));
-                }
-            }
+            let progress = self.progress(slot, now);
+            fact.available = progress.has_been_ready_for(decision.policy.min_ready, now);
             fact.renewable = decision.policy.in_place
                 && staged.is_some_and(|new| is_renewable(&slot.record, &new.record));
             fact
         };
-        let facts = slots.iter().map(fact).collect();
-        if let Some(at) = wake {
-            self.wake(key, at);
-        }
-        facts
+        slots.iter().map(fact).collect()
     }
 
     /// When the pod is replaced; nothing where the update is refused because old and new cannot be
@@ -285,7 +301,7 @@ impl Coordinator {
             "spec.updateStrategy.rollingUpdate.maxSurge: the new pod cannot start beside the old \
              one, both have host port {port}; use maxUnavailable, or other ports. The old pod runs on"
         );
-        reasons.push(Reason::new("HostPortConflict", message));
+        reasons.push(Reason::new(HostPort::CONFLICT, message));
         None
     }
 

@@ -23,7 +23,7 @@ impl Coordinator {
         });
         let (port, other) = clashes.next()?;
         let message = format!("host port {port} belongs to pod {}", other.record.key);
-        Some(Reason::new("HostPortConflict", message))
+        Some(Reason::new(HostPort::CONFLICT, message))
     }
 
     /// The host ports that a pod has and the one in whose place it comes does not.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::Coordinator;
@@ -39,10 +40,8 @@ impl Coordinator {
         }
         let ports = self.ports_to_be_freed(slot);
         held.extend(waits);
+        let look_at = self.look_at(slot, goal, decision);
         let back_off = decision.map_or(self.defaults.back_off, |decision| decision.back_off);
-        let Some(slot) = self.ledger.get_mut(uid) else {
-            return;
-        };
         let references = match &slot.mailbox {
             Some(mailbox) if *mailbox.borrow().references == *found => {
                 Arc::clone(&mailbox.borrow().references)
@@ -56,7 +55,16 @@ impl Coordinator {
             held,
             ports,
             back_off,
+            look_at,
         });
+        self.send(uid, wish);
+    }
+
+    /// Gives a wish that says something new to the pod's worker, which is started with the first one.
+    fn send(&mut self, uid: &Uid, wish: Arc<DesiredPod>) {
+        let Some(slot) = self.ledger.get_mut(uid) else {
+            return;
+        };
         match &slot.mailbox {
             Some(mailbox) => {
                 mailbox.send_if_modified(|old| {
@@ -73,6 +81,14 @@ impl Coordinator {
                 (self.start_worker)(worker);
             }
         }
+    }
+
+    /// When the pod will have been ready for long enough, so that it is looked at then.
+    fn look_at(&self, slot: &Slot, goal: Goal, decision: Option<&Decision>) -> Option<Timestamp> {
+        let settle = decision?.policy.settle;
+        let runs = goal == Goal::Run && !settle.is_zero();
+        let progress = runs.then(|| self.progress(slot, (self.clock)()))?;
+        progress.ready_for(settle)
     }
 
     /// Writes down that a pod ends; false when that failed.
@@ -134,4 +150,5 @@ fn same(old: &DesiredPod, new: &DesiredPod) -> bool {
         && old.held == new.held
         && old.ports == new.ports
         && old.back_off == new.back_off
+        && old.look_at == new.look_at
 }

@@ -76,6 +76,7 @@ fn pod(goal: Goal, init: &[(&str, Option<&str>)], main: &[&str]) -> Arc<DesiredP
         held: Vec::new(),
         ports: Vec::new(),
         back_off: BackOff::default(),
+        look_at: None,
     })
 }
 

@@ -72,6 +72,18 @@ fn staging_touches_no_sandbox() {
 }
 
 #[test]
+fn preparing_makes_a_sandbox_and_no_container() {
+    let want = pod(Goal::Prepare, &[], &["c"]);
+    let unready = plan_pod(Some(&want), None, &PodMemory::default(), at(0));
+    assert_eq!(actions(&unready)[0], "prepare volumes");
+    let memory = ready_memory(&["c"]);
+    let plan = plan_pod(Some(&want), None, &memory, at(0));
+    assert_eq!(actions(&plan), ["run sandbox, attempt 0"]);
+    let plan = plan_pod(Some(&want), Some(&one(vec![])), &memory, at(0));
+    assert!(plan.actions.is_empty() && plan.staged, "{plan:?}");
+}
+
+#[test]
 fn what_is_held_is_not_started_but_goes_on_where_it_runs() {
     let mut want = pod(Goal::Run, &[], &["c"]);
     let reason = Reason::new("Unsupported", "x");

@@ -12,9 +12,12 @@ fn fact(uid: &str, revision: &str) -> PodFact {
         revision: Revision::new(revision),
         ending: false,
         staged: false,
+        preparable: false,
+        prepared: false,
         started: true,
         available: false,
         renewable: false,
+        down: false,
     }
 }
 
@@ -92,6 +95,34 @@ fn an_update_is_made_staged_switched_and_run() {
 
     let alone = plan(Replace::WhenStaged, &[new]);
     assert_eq!(alone, only(goals(&[("new", Goal::Run)])));
+}
+
+#[test]
+fn a_sandbox_is_there_before_the_old_pod_ends() {
+    let old = fact("old", "1");
+    let mut new = PodFact {
+        started: false,
+        staged: true,
+        preparable: true,
+        ..fact("new", "2")
+    };
+    let both =
+        |old: &PodFact, new: &PodFact| plan(Replace::WhenStaged, &[old.clone(), new.clone()]);
+    let preparing = goals(&[("old", Goal::Run), ("new", Goal::Prepare)]);
+    assert_eq!(both(&old, &new).goals, preparing);
+
+    new.prepared = true;
+    let switched = goals(&[("old", Goal::End), ("new", Goal::Prepare)]);
+    assert_eq!(both(&old, &new).goals, switched);
+
+    let mut ending = PodFact {
+        ending: true,
+        ..old
+    };
+    assert_eq!(both(&ending, &new).goals, switched);
+    ending.down = true;
+    let run = goals(&[("old", Goal::End), ("new", Goal::Run)]);
+    assert_eq!(both(&ending, &new).goals, run, "its remains go beside it");
 }
 
 #[test]

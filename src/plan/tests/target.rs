@@ -18,6 +18,7 @@ fn calm() -> Policy {
     Policy {
         replace: Replace::WhenStaged,
         min_ready: Duration::from_secs(5),
+        settle: Duration::from_secs(5),
         rollback: false,
         deadline: Duration::from_secs(60),
         max_restarts: 3,
@@ -138,10 +139,10 @@ fn a_bad_revision_gives_way_to_the_last_good_one_and_then_to_the_one_before() {
     record.revisions[1].bad = bad("o");
     assert_eq!(run(&record, &back), expected("1", None, &["RolledBack"]));
     record.revisions[0].bad = bad("o");
-    assert_eq!(
-        run(&record, &back),
-        expected("3", None, &["NoGoodRevision"])
-    );
+    let none_left = |run| expected(run, None, &["NoGoodRevision"]);
+    assert_eq!(run(&record, &back), none_left("3"));
+    record.current = Some(Revision::new("1"));
+    assert_eq!(run(&record, &back), none_left("1"), "what runs stays");
 }
 
 #[test]
@@ -162,12 +163,15 @@ fn a_trial_ends_good_bad_or_waits() {
     let say = |tried: &RevisionRecord, ready: Option<i64>, restarts, watched, now| {
         let progress = Progress {
             ready_since: ready.map(at),
+            looked_at: ready
+                .map(|ready| at(ready + 5))
+                .filter(|ask| *ask <= at(now)),
             restarts,
         };
         judge(tried, &progress, &calm(), at(watched), at(now))
     };
     assert_eq!(say(&tried, None, 0, 0, 101), Judgement::Wait(at(160)));
-    assert_eq!(say(&tried, Some(110), 0, 0, 111), Judgement::Wait(at(115)));
+    assert_eq!(say(&tried, Some(110), 0, 0, 111), Judgement::Wait(at(160)));
     assert_eq!(say(&tried, Some(110), 9, 0, 115), Judgement::Good);
     assert_eq!(say(&tried, None, 3, 0, 101), Judgement::Wait(at(160)));
     let restarted = "its containers restarted 4 times before it was available";
@@ -179,6 +183,14 @@ fn a_trial_ends_good_bad_or_waits() {
     // The agent was away: what it did not watch does not count.
     assert_eq!(say(&tried, None, 0, 150, 160), Judgement::Wait(at(210)));
 
+    // The time has come, and nobody has looked since.
+    let unseen = Progress {
+        ready_since: Some(at(110)),
+        ..Progress::default()
+    };
+    let judged = judge(&tried, &unseen, &calm(), at(0), at(116));
+    assert_eq!(judged, Judgement::Wait(at(160)));
+
     tried.trial_since = None;
     assert_eq!(say(&tried, None, 9, 0, 999), Judgement::NoTrial);
     assert_eq!(
@@ -188,34 +200,40 @@ fn a_trial_ends_good_bad_or_waits() {
     );
     tried.good_since = Some(at(100));
     assert_eq!(say(&tried, Some(1), 0, 0, 999), Judgement::NoTrial);
+    tried.bad = bad("o");
+    assert_eq!(say(&tried, Some(1), 0, 0, 999), Judgement::Good);
+}
+
+/// The policy of a set with these annotations and this update strategy, which other fields may follow.
+fn policy_of(annotations: &str, strategy: &str) -> (Policy, Vec<Reason>) {
+    let text = format!(
+        "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {{name: x, annotations: {{{annotations}}}}}\n\
+         spec:\n  selector: {{matchLabels: {{a: b}}}}\n  updateStrategy: {strategy}\n  \
+         template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: c, image: i}}]}}}}\n"
+    );
+    let admitted = crate::api::admit("a.yaml", text.as_bytes()).remove(0);
+    let Ok(crate::api::Object::DaemonSet(set)) = admitted.map(|admitted| admitted.object) else {
+        panic!("{text}");
+    };
+    let mut reasons = Vec::new();
+    let defaults = RolloutDefaults {
+        deadline: Duration::from_secs(60),
+        ..RolloutDefaults::default()
+    };
+    let policy = policy(&set, &defaults, &mut reasons);
+    (policy, reasons)
 }
 
 #[test]
 fn a_policy_is_read_from_strategy_and_annotations() {
-    let yaml = |annotations: &str, strategy: &str| {
-        let text = format!(
-            "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {{name: x, annotations: {{{annotations}}}}}\n\
-             spec:\n  minReadySeconds: 5\n  selector: {{matchLabels: {{a: b}}}}\n  updateStrategy: {strategy}\n  \
-             template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: c, image: i}}]}}}}\n"
-        );
-        let admitted = crate::api::admit("a.yaml", text.as_bytes()).remove(0);
-        let Ok(crate::api::Object::DaemonSet(set)) = admitted.map(|admitted| admitted.object)
-        else {
-            panic!("{text}");
-        };
-        let mut reasons = Vec::new();
-        let defaults = RolloutDefaults {
-            deadline: Duration::from_secs(60),
-            ..RolloutDefaults::default()
-        };
-        let policy = policy(&set, &defaults, &mut reasons);
-        (policy, reasons)
-    };
-    assert_eq!(yaml("", "{}"), (calm(), Vec::new()));
+    assert_eq!(
+        policy_of("", "{}\n  minReadySeconds: 5"),
+        (calm(), Vec::new())
+    );
     let all = "setlet.dev/rollback: auto, setlet.dev/hold: \"true\", setlet.dev/paused: \"true\", \
                setlet.dev/update: in-place, setlet.dev/config-rollout: \"true\", \
                setlet.dev/progress-deadline: 2m";
-    let surge = "{rollingUpdate: {maxSurge: 5%, maxUnavailable: 0}}";
+    let surge = "{rollingUpdate: {maxSurge: 5%, maxUnavailable: 0}}\n  minReadySeconds: 5";
     let everything = Policy {
         replace: Replace::WhenAvailable,
         rollback: true,
@@ -226,10 +244,10 @@ fn a_policy_is_read_from_strategy_and_annotations() {
         config_rollout: true,
         ..calm()
     };
-    assert_eq!(yaml(all, surge), (everything, Vec::new()));
-    let (policy, reasons) = yaml(
+    assert_eq!(policy_of(all, surge), (everything, Vec::new()));
+    let (policy, reasons) = policy_of(
         "setlet.dev/hold: \"yes\", setlet.dev/progress-deadline: soon",
-        "{type: OnDelete}",
+        "{type: OnDelete}\n  minReadySeconds: 5",
     );
     let delete = Policy {
         replace: Replace::OnDelete,
@@ -244,4 +262,17 @@ fn a_policy_is_read_from_strategy_and_annotations() {
             "InvalidAnnotation: metadata.annotations[setlet.dev/progress-deadline]: \"soon\" is not a time above 0 such as 90s or 10m",
         ]
     );
+}
+
+#[test]
+fn a_revision_settles_before_it_is_good() {
+    let settle = |annotations: &str, ready: &str| {
+        let text = policy_of(annotations, &format!("{{}}\n  minReadySeconds: {ready}"));
+        text.0.settle.as_millis()
+    };
+    assert_eq!(settle("", "0"), 0);
+    assert_eq!(settle("setlet.dev/rollback: auto", "0"), 10_000);
+    let short = "setlet.dev/rollback: auto, setlet.dev/progress-deadline: 5s";
+    assert_eq!(settle(short, "0"), 2500);
+    assert_eq!(settle("setlet.dev/rollback: auto", "3"), 3000);
 }

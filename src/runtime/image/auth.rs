@@ -202,6 +202,7 @@ mod tests {
             held: Vec::new(),
             ports: Vec::new(),
             back_off: BackOff::default(),
+            look_at: None,
         }
     }
 

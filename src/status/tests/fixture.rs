@@ -125,6 +125,7 @@ pub(crate) fn pod(set: &DaemonSet, name: &str, containers: Vec<ObservedContainer
             held: Vec::new(),
             ports: Vec::new(),
             back_off: BackOff::default(),
+            look_at: None,
         }),
         have: Some(Arc::new(ObservedPod {
             key,
@@ -134,6 +135,7 @@ pub(crate) fn pod(set: &DaemonSet, name: &str, containers: Vec<ObservedContainer
             containers,
         })),
         observed: true,
+        looked_at: None,
         plan: Arc::new(PodPlan::default()),
         images: Arc::new(BTreeMap::new()),
         probes: Arc::default(),

@@ -80,6 +80,8 @@ type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 #[derive(Default)]
 struct Tally {
     begun: Vec<String>,
+    open: Vec<String>,
+    cut: Vec<String>,
     completed: usize,
     methods: BTreeMap<String, usize>,
     faults: Vec<(Point, Fault)>,
@@ -145,6 +147,11 @@ impl Proxy {
         lock(&self.tally).begun.clone()
     }
 
+    /// The mutating calls that containerd was at when the agent was killed.
+    pub fn cut(&self) -> Vec<String> {
+        lock(&self.tally).cut.clone()
+    }
+
     /// How many calls of this method there were, of whatever service.
     pub fn count(&self, method: &str) -> usize {
         let tally = lock(&self.tally);
@@ -207,10 +214,10 @@ async fn pass(
         return Ok(sender.send_request(request).await?.map(BodyExt::boxed));
     }
     let before = lock(tally).before();
-    if let Then::Answer(answer) = happen(before).await {
+    if let Then::Answer(answer) = happen(before, tally).await {
         return Ok(answer);
     }
-    let within = lock(tally).begin(method);
+    let within = lock(tally).begin(method.clone());
     let call = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
         Ok::<_, hyper::Error>((head, body.collect().await?))
@@ -220,15 +227,15 @@ async fn pass(
         [] => None,
         _ => tokio::time::timeout(WITHIN, &mut call).await.ok(),
     };
-    if let Then::Answer(answer) = happen(within).await {
+    if let Then::Answer(answer) = happen(within, tally).await {
         return Ok(answer);
     }
     let (head, body) = match early {
         Some(completed) => completed?,
         None => call.await?,
     };
-    let after = lock(tally).complete();
-    if let Then::Answer(answer) = happen(after).await {
+    let after = lock(tally).complete(&method);
+    if let Then::Answer(answer) = happen(after, tally).await {
         return Ok(answer);
     }
     let body = body.map_err(|never: Infallible| match never {});
@@ -245,12 +252,16 @@ impl Tally {
     /// Counts a call that containerd hears of now; the faults within it.
     fn begin(&mut self, method: String) -> Vec<Fault> {
         *self.methods.entry(method.clone()).or_default() += 1;
-        self.begun.push(method);
+        self.begun.push(method.clone());
+        self.open.push(method);
         self.take(Point::Within(self.begun.len()))
     }
 
     /// The faults after the call that is completed now.
-    fn complete(&mut self) -> Vec<Fault> {
+    fn complete(&mut self, method: &str) -> Vec<Fault> {
+        if let Some(at) = self.open.iter().position(|open| open == method) {
+            self.open.remove(at);
+        }
         self.completed += 1;
         self.take(Point::After(self.completed))
     }
@@ -261,10 +272,14 @@ impl Tally {
     }
 }
 
-async fn happen(faults: Vec<Fault>) -> Then {
+async fn happen(faults: Vec<Fault>, tally: &Mutex<Tally>) -> Then {
     for fault in faults {
         match fault {
             Fault::Kill(pid) => {
+                {
+                    let mut tally = lock(tally);
+                    tally.cut = std::mem::take(&mut tally.open);
+                }
                 let pid = Pid::from_raw(i32::try_from(pid).expect("a process id"));
                 kill(pid, Signal::SIGKILL).expect("kill the process");
                 // Its connection ends, and this call with it.
