@@ -34,7 +34,7 @@ pub struct Raw {
 /// A pod's configurations.
 pub struct Prepared {
     sandbox: cri::PodSandboxConfig,
-    containers: [cri::ContainerConfig; 2],
+    containers: [cri::ContainerConfig; 3],
 }
 
 /// Connects.
@@ -116,7 +116,7 @@ impl Raw {
         };
         Prepared {
             sandbox: translate::sandbox(&pod, 0, &own, &self.host).expect("a sandbox"),
-            containers: [container(0), container(1)],
+            containers: [container(0), container(1), container(2)],
         }
     }
 

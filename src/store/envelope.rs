@@ -22,6 +22,19 @@ pub(super) enum Unsealed {
     Damaged(String),
 }
 
+/// The bytes of an entry of whole Kubernetes objects. By way of a `Value`, here and in
+/// [`unseal_objects`]: the code that writes and reads these is large, and everything else that does
+/// goes that way, so that the program holds it once.
+pub(super) fn seal_objects<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
+    seal(&serde_json::to_value(value)?)
+}
+
+/// The value of an entry of whole Kubernetes objects.
+pub(super) fn unseal_objects<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unsealed> {
+    let value = unseal::<serde_json::Value>(bytes)?;
+    serde_json::from_value(value).map_err(|error| Unsealed::Damaged(error.to_string()))
+}
+
 /// The bytes of an entry.
 pub(super) fn seal<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
     let value = serde_json::to_vec(value)?;

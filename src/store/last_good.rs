@@ -30,7 +30,7 @@ impl Store {
     ///
     /// The entry is damaged; it is moved aside.
     pub fn last_good(&self, file: &str) -> Result<Option<LastGoodFile>, Corrupt> {
-        let entry: Option<LastGoodFile> = Self::get(&self.last_good_file(file))?;
+        let entry: Option<LastGoodFile> = Self::get(&self.last_good_file(file), envelope::unseal)?;
         Ok(entry.filter(|entry| entry.file == file))
     }
 

@@ -113,7 +113,7 @@ impl Store {
             path: directory.to_owned(),
             source,
         })? {
-            match Self::get(&path) {
+            match Self::get(&path, envelope::unseal_objects) {
                 Ok(Some(value)) => values.push(value),
                 Ok(None) => {}
                 Err(found) => corrupt.push(found),
@@ -132,7 +132,7 @@ impl Store {
     }
 
     fn put<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), Error> {
-        let bytes = envelope::seal(value).map_err(|source| Error::Encode {
+        let bytes = envelope::seal_objects(value).map_err(|source| Error::Encode {
             path: path.to_owned(),
             source,
         })?;
@@ -143,7 +143,10 @@ impl Store {
     }
 
     /// One entry; `None` where there is none. A damaged one is moved aside.
-    fn get<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Corrupt> {
+    fn get<T>(
+        path: &Path,
+        open: impl Fn(&[u8]) -> Result<T, Unsealed>,
+    ) -> Result<Option<T>, Corrupt> {
         let reason = match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             // Perhaps readable tomorrow: not moved aside.
@@ -154,7 +157,7 @@ impl Store {
                     moved_to: None,
                 });
             }
-            Ok(bytes) => match envelope::unseal(&bytes) {
+            Ok(bytes) => match open(&bytes) {
                 Ok(value) => return Ok(Some(value)),
                 Err(Unsealed::Newer(version)) => {
                     return Err(Corrupt {

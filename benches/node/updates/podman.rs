@@ -10,6 +10,10 @@ use crate::harness::Containerd;
 use crate::harness::containerd::BUSYBOX;
 use crate::image::Image;
 
+/// Podman raises limits as far as the kernel goes, which takes CAP_SYS_RESOURCE; these need nothing.
+const CONFIGURATION: &str =
+    "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n";
+
 /// Podman with a storage of its own; dropping it removes the pod and the storage.
 pub struct Podman {
     dir: PathBuf,
@@ -22,6 +26,7 @@ impl Podman {
             dir: containerd.base().join("podman"),
         };
         std::fs::create_dir_all(&podman.dir).map_err(|error| error.to_string())?;
+        std::fs::write(podman.configuration(), CONFIGURATION).map_err(|error| error.to_string())?;
         podman.run(&["version", "--format", "{{.Version}}"])?;
         let archive = Image::named(BUSYBOX).archive(&podman.dir);
         podman.run(&["load", "-q", "-i", &archive.to_string_lossy()])?;
@@ -56,6 +61,10 @@ impl Podman {
         }
     }
 
+    fn configuration(&self) -> PathBuf {
+        self.dir.join("containers.conf")
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new("podman");
         let part = |name: &str| -> PathBuf { Path::join(&self.dir, name) };
@@ -67,6 +76,9 @@ impl Podman {
             .arg("--tmpdir")
             .arg(part("tmp"))
             .args(["--cgroup-manager", "cgroupfs", "--events-backend", "none"])
+            // crun refuses hybrid cgroups.
+            .args(["--runtime", "runc"])
+            .env("CONTAINERS_CONF", self.configuration())
             .stdin(Stdio::null());
         command
     }

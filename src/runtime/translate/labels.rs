@@ -75,8 +75,8 @@ pub fn set_name<'a>(
 /// A hash of a container's specification: equal while nothing of it changed.
 #[must_use]
 pub fn container_hash(container: &Container) -> String {
-    let text = serde_json::to_vec(container).unwrap_or_default();
-    hex(&Sha256::digest(text)[..4])
+    let value = serde_json::to_value(container).unwrap_or_default();
+    hex(&Sha256::digest(value.to_string())[..4])
 }
 
 /// Copies a map of the pod's metadata.
