@@ -115,6 +115,8 @@ struct Rotation {
     inputs: Inputs,
     cancel: CancellationToken,
     logs: BTreeMap<ContainerId, Log>,
+    /// Their paths, in the same order.
+    paths: Arc<[PathBuf]>,
     jobs: FuturesUnordered<BoxFuture<'static, (ContainerId, Done)>>,
     looked: Instant,
     /// A file is being compressed, or was until just now.
@@ -122,11 +124,13 @@ struct Rotation {
 }
 
 /// Rotates logs until cancelled.
-pub async fn rotate_logs(inputs: Inputs, cancel: CancellationToken) {
+pub async fn rotate_logs(mut inputs: Inputs, cancel: CancellationToken) {
+    inputs.view.mark_changed();
     let mut rotation = Rotation {
         inputs,
         cancel: cancel.clone(),
         logs: BTreeMap::new(),
+        paths: Arc::default(),
         jobs: FuturesUnordered::new(),
         looked: Instant::now(),
         tidy_held: None,
@@ -157,8 +161,7 @@ impl Rotation {
     async fn look(&mut self) -> Duration {
         let (max_size, keep) = self.limits();
         self.follow_view();
-        let paths = self.logs.values().map(|log| log.path.clone()).collect();
-        let sizes = sizes(paths).await;
+        let sizes = sizes(Arc::clone(&self.paths)).await;
         let now = Instant::now();
         let elapsed = now.duration_since(self.looked);
         self.looked = now;
@@ -191,8 +194,11 @@ impl Rotation {
         (limits.max_size.0, files.saturating_sub(1).max(1))
     }
 
-    /// Takes over which containers run.
+    /// Takes over which containers run, where that may have changed.
     fn follow_view(&mut self) {
+        if !self.inputs.view.has_changed().unwrap_or(true) {
+            return;
+        }
         let view = self.inputs.view.borrow_and_update().clone();
         let running = running(&view, &self.inputs.pod_logs);
         self.logs.retain(|id, _| running.contains_key(id));
@@ -207,6 +213,7 @@ impl Rotation {
                 tidy_at: Some(now),
             });
         }
+        self.paths = self.logs.values().map(|log| log.path.clone()).collect();
     }
 
     /// Begins to rotate a log, or to have one opened that has no file.

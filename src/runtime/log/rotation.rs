@@ -8,6 +8,7 @@
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -114,7 +115,7 @@ impl Runtime {
 }
 
 /// How large logs are now, in the order of the paths.
-pub async fn sizes(logs: Vec<PathBuf>) -> Vec<Size> {
+pub async fn sizes(logs: Arc<[PathBuf]>) -> Vec<Size> {
     if logs.is_empty() {
         return Vec::new();
     }

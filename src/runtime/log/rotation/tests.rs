@@ -132,7 +132,7 @@ async fn sizes_tell_a_missing_log_from_a_missing_directory() {
     let logs = Logs::new(&["0.log"]);
     let paths = ["0.log", "1.log", "none/0.log"].map(|name| logs.path(name));
     assert_eq!(
-        sizes(paths.to_vec()).await,
+        sizes(paths.to_vec().into()).await,
         [Size::Bytes(50_000), Size::Missing, Size::Unknown]
     );
 }
