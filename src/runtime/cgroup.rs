@@ -12,6 +12,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tracing::warn;
+
 use super::translate::cgroup::{PERIOD, PodBounds, cgroup_parent, path_of, pod_bounds_of};
 use super::translate::{Host, linux};
 use crate::api::Uid;
@@ -40,11 +44,13 @@ pub fn prepare(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
     })
 }
 
-/// Removes the cgroup of an ended pod, of whatever class it was; what is gone is fine.
+/// Removes the cgroup of an ended pod, of whatever class it was; what is gone is fine. To be called
+/// when the runtime has nothing of the pod any more: a process that is left then is one that the
+/// runtime lost, as it may one whose start was cut off, and is killed, as kubelet does.
 ///
 /// # Errors
 ///
-/// `FailedKillPod` when processes are left in it, or the kernel refuses otherwise.
+/// `FailedKillPod` while processes are left in it, or the kernel refuses otherwise.
 pub fn teardown(uid: &Uid, host: &Host) -> Result<(), Reason> {
     let paths = [
         QosClass::Guaranteed,
@@ -59,7 +65,12 @@ pub fn teardown(uid: &Uid, host: &Host) -> Result<(), Reason> {
     for hierarchy in hierarchies(Path::new(ROOT)) {
         for path in &paths {
             let path = below(&hierarchy, path);
-            let removed = remove(&path).map_err(|e| not_removed(&path, &e));
+            let removed = remove(&path).map_err(|e| {
+                if e.kind() == io::ErrorKind::ResourceBusy {
+                    kill_all(&path);
+                }
+                not_removed(&path, &e)
+            });
             first = first.and(removed);
         }
     }
@@ -220,6 +231,23 @@ fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_dir(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+/// Kills every process in a cgroup and those below it.
+fn kill_all(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            kill_all(&entry.path());
+        }
+    }
+    let processes = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    // One of another process namespace than the agent's is shown as 0.
+    let ids = processes.lines().filter_map(|line| line.parse().ok());
+    for id in ids.filter(|id| *id > 0) {
+        warn!(cgroup = %path.display(), process = id, "killed; the runtime had lost it");
+        // One that is gone by now is as good.
+        kill(Pid::from_raw(id), Signal::SIGKILL).ok();
     }
 }
 

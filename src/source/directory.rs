@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::merge::{Contents, merge};
+use super::read::{Readings, read_ahead};
 use super::walk::{self, Directory, DirectoryId, Listing, Stamp, Trust};
 use super::watcher::Change;
 use super::{LastGood, Settings, SourceMetrics};
@@ -78,6 +79,8 @@ pub(super) struct Manifests {
     condition: SourceCondition,
     /// Whether everything was read since the start.
     pub(super) synced: bool,
+    /// What was read of files whose turn is still to come.
+    pub(super) ahead: Readings,
     /// Paths whose loss is to be confirmed, and when.
     pub(super) doubts: BTreeMap<PathBuf, Instant>,
     /// Files that are being written, and when they count as quiet.
@@ -106,6 +109,7 @@ impl Manifests {
             unread: BTreeMap::new(),
             condition: SourceCondition::Pending,
             synced: false,
+            ahead: Readings::new(),
             doubts: BTreeMap::new(),
             writing: BTreeMap::new(),
             unkept: BTreeSet::new(),
@@ -150,9 +154,13 @@ impl Manifests {
         self.directories = directories;
         self.changed |= self.unread != unread;
         self.unread = unread;
+        if !self.synced {
+            self.ahead = read_ahead(&files);
+        }
         for (path, found) in &files {
             self.consider(path, Some(found), Hint::Scanned, at);
         }
+        self.ahead.clear();
         let cannot_tell = |path: &Path| broken.keys().any(|above| path.starts_with(above));
         let missing: Vec<PathBuf> = self
             .files

@@ -70,7 +70,8 @@ impl Manifests {
     /// Reads a file and puts what it says in force, unless that has to be confirmed first.
     fn take(&mut self, path: &Path, found: &Found, hint: Hint, at: Moment) {
         self.metrics.reads.inc(&[]);
-        let Some((reading, stamp)) = read(path, found) else {
+        let ahead = self.ahead.remove(path);
+        let Some((reading, stamp)) = ahead.unwrap_or_else(|| read(path, found)) else {
             return self.consider_missing(path, Hint::Closed, at);
         };
         let earlier: Vec<Admitted> = match self.files.get(path) {

@@ -2,17 +2,24 @@
 //!
 //! Text is not kept. Whatever cannot be read at all is one refusal of the whole file.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use super::walk::{Found, Stamp};
 use crate::api::{self, Admitted, ObjectRef, Origin};
 
 /// The largest manifest that is read, in bytes.
 const LIMIT: u64 = 10 << 20;
+/// From so many files on several threads read them.
+const MANY: usize = 500;
+/// The most threads that read.
+const WORKERS: usize = 4;
 
 /// A document that was not admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +43,33 @@ pub(super) struct Reading {
 
 /// A reading with the version of the file it is of; no version where it should be tried again.
 pub(super) type Versioned = (Reading, Option<Stamp>);
+
+/// Readings by path; `None` for files that went away meanwhile.
+pub(super) type Readings = BTreeMap<PathBuf, Option<Versioned>>;
+
+/// Reads many files on several cores. Few are not worth it: the result is empty, and each is read
+/// when its turn comes.
+pub(super) fn read_ahead(files: &BTreeMap<PathBuf, Found>) -> Readings {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    if files.len() < MANY || cores < 2 {
+        return Readings::new();
+    }
+    let files: Vec<_> = files.iter().collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut readings = Vec::new();
+        while let Some((path, found)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            readings.push((path.to_path_buf(), read(path, found)));
+        }
+        readings
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores.min(WORKERS)).map(|_| scope.spawn(work)).collect();
+        // What a thread that failed did not read is read when its turn comes.
+        let done = workers.into_iter().filter_map(|worker| worker.join().ok());
+        done.flatten().collect()
+    })
+}
 
 /// Reads a file that was found; `None` where it went away meanwhile.
 pub(super) fn read(path: &Path, found: &Found) -> Option<Versioned> {

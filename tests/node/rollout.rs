@@ -21,6 +21,10 @@ pub fn register(suite: &mut Suite) {
         a_hold_waits_for_approve,
     );
     suite.together("rollout::ports_in_use_are_named", ports_in_use_are_named);
+    suite.together(
+        "rollout::a_sandbox_that_fails_changes_nothing",
+        a_sandbox_that_fails_changes_nothing,
+    );
     suite.together("rollout::pause_and_resume", pause_and_resume);
     suite.together("rollout::history_and_undo", history_and_undo);
     suite.together("rollout::restart_is_a_revision", restart_is_a_revision);
@@ -150,6 +154,25 @@ fn ports_in_use_are_named(containerd: &Arc<Containerd>) {
     assert_eq!(agent.running_of("rival"), []);
     agent.remove("a.yaml");
     agent.wait_running("rival", 1);
+}
+
+fn a_sandbox_that_fails_changes_nothing(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "nosandbox");
+    let set = sleeper("settled");
+    agent.put("a.yaml", &set.yaml());
+    let before = agent.wait_running("settled", 1);
+    let sysctl = "securityContext: {sysctls: [{name: net.ipv4.ip_local_port_range, value: none}]}";
+    let broken = Set {
+        pod: &[sysctl],
+        ..set.clone()
+    };
+    agent.put("a.yaml", &broken.yaml());
+    wait_said(&agent, "FailedCreatePodSandBox");
+    let events = agent.setlet(&["get", "events"]);
+    assert!(events.contains("FailedCreatePodSandBox"), "{events}");
+    assert_eq!(agent.running_of("settled"), before);
+    agent.put("a.yaml", &version(&set, TWO));
+    wait_replaced(&agent, "settled", &before);
 }
 
 fn a_hold_waits_for_approve(containerd: &Arc<Containerd>) {

@@ -37,6 +37,21 @@ fn now() -> Instant {
 }
 
 #[tokio::test]
+async fn many_files_are_read_as_few_are() {
+    let (above, root) = directory();
+    let names: Vec<String> = (0..600).map(|number| format!("s{number:03}")).collect();
+    for name in &names {
+        write(&root.join(format!("{name}.yaml")), &set(name, "1"));
+    }
+    write(&root.join("broken.yaml"), "kind: [");
+    let mut watched = watch_it(above, root, Memory::default());
+    let want: Vec<_> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    let snapshot = watched.until_sets(&want).await;
+    assert_eq!(snapshot.refused.len(), 1, "{:?}", snapshot.refused);
+    watched.stop().await;
+}
+
+#[tokio::test]
 async fn which_files_are_read_and_which_are_named_as_unread() {
     let (above, root) = directory();
     fs::create_dir_all(root.join("sub/deep")).expect("directories");

@@ -368,7 +368,7 @@ impl Drop for Agent {
         }
         for container in self.containers() {
             if container.is_sandbox() {
-                foreign::remove(&self.containerd, &container.id);
+                foreign::clear(&self.containerd, &container.id);
             }
         }
     }

@@ -100,13 +100,26 @@ pub fn try_run(containerd: &Containerd, recipe: &Recipe<'_>) -> Result<Pod, toni
     })
 }
 
-/// Ends a pod at once and removes it with its containers. An agent that was killed may have left
-/// the runtime in the middle of a call, which is waited for.
+/// Ends a pod at once and removes it with its containers.
 pub fn remove(containerd: &Containerd, sandbox: &str) {
     let what = format!("sandbox {sandbox} is removed");
     super::wait_for(Duration::from_secs(10), &what, || {
         try_remove(containerd, sandbox).map_err(|status| status.to_string())
     });
+}
+
+/// The same after a kill of the agent, which may have left the runtime in the middle of a call: that
+/// is waited for, and what then cannot be removed is left to containerd's own end.
+pub fn clear(containerd: &Containerd, sandbox: &str) {
+    let mut left = 20;
+    while let Err(status) = try_remove(containerd, sandbox) {
+        left -= 1;
+        if left == 0 {
+            eprintln!("sandbox {sandbox} is left: {status}");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
 
 fn try_remove(containerd: &Containerd, sandbox: &str) -> Result<(), tonic::Status> {
@@ -116,9 +129,15 @@ fn try_remove(containerd: &Containerd, sandbox: &str) -> Result<(), tonic::Statu
         let stop = cri::StopPodSandboxRequest {
             pod_sandbox_id: pod_sandbox_id.clone(),
         };
-        runtime.stop_pod_sandbox(stop).await?;
         let remove = cri::RemovePodSandboxRequest { pod_sandbox_id };
-        runtime.remove_pod_sandbox(remove).await.map(drop)
+        let removed = match runtime.stop_pod_sandbox(stop).await {
+            Ok(_) => runtime.remove_pod_sandbox(remove).await.map(drop),
+            Err(status) => Err(status),
+        };
+        match removed {
+            Err(status) if status.code() == tonic::Code::NotFound => Ok(()),
+            removed => removed,
+        }
     })
 }
 
