@@ -15,6 +15,7 @@
 
 mod bad_input;
 mod bed;
+mod cgroups;
 mod crash_points;
 mod events;
 mod eviction;
@@ -25,6 +26,7 @@ mod host_paths;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod image;
 mod images;
+mod in_place;
 mod lifecycle;
 mod logs;
 mod many;
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     let mut suite = suite::Suite::new();
     bed::register(&mut suite);
     lifecycle::register(&mut suite);
+    cgroups::register(&mut suite);
     survival::register(&mut suite);
     crash_points::register(&mut suite);
     bad_input::register(&mut suite);
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
     images::register(&mut suite);
     registries::register(&mut suite);
     rollout::register(&mut suite);
+    in_place::register(&mut suite);
     rollback::register(&mut suite);
     exec::register(&mut suite);
     pulls::register(&mut suite);
