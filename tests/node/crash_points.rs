@@ -197,11 +197,8 @@ fn sweep(containerd: &Arc<Containerd>, scenario: &Scenario) {
         unharmed.starts > 0,
         "the change starts something: {calls:?}"
     );
-    // What an agent does between two calls is the same on every containerd.
-    let others = std::env::var_os("SETLET_TEST_CONTAINERD").is_some();
     let points: Vec<_> = (1..=calls.len())
         .flat_map(|n| [Point::Before(n), Point::Within(n), Point::After(n)])
-        .filter(|point| !others || !matches!(point, Point::Before(2..)))
         .collect();
     let next = AtomicUsize::new(0);
     let wrong: Vec<String> = std::thread::scope(|scope| {

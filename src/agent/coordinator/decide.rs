@@ -18,6 +18,7 @@ use crate::model::{
     SetReport, Verdict,
 };
 use crate::plan::in_place::is_renewable;
+use crate::plan::order::is_wait;
 use crate::plan::policy::{Policy, policy};
 use crate::plan::rollout::{self, PodFact, Replace, Target};
 use crate::plan::target::plan_target;
@@ -36,7 +37,7 @@ pub(super) struct Decision {
 }
 
 /// The reasons that somebody wanted so.
-const CHOICES: [&str; 4] = ["Held", "Overridden", "Paused", "WaitingFor"];
+const CHOICES: [&str; 3] = ["Held", "Overridden", "Paused"];
 
 impl Coordinator {
     /// Decides for one set.
@@ -80,9 +81,11 @@ impl Coordinator {
         let is_new = |reason: &&Reason| {
             !before.is_some_and(|before| before.iter().any(|old| same(old, reason)))
         };
-        for Reason { word, message, .. } in report.reasons.iter().filter(is_new).cloned() {
+        for reason in report.reasons.iter().filter(is_new) {
+            let is_chosen = is_wait(reason) || CHOICES.contains(&reason.word.as_str());
+            let Reason { word, message, .. } = reason.clone();
             let set = Involved::set(key);
-            if CHOICES.contains(&word.as_str()) {
+            if is_chosen {
                 self.events.tell(Note::normal(set, word, message));
             } else if word != "FailedCreate" {
                 // That one is told of where it happens, in Kubernetes' words.
