@@ -157,8 +157,9 @@ fn ends_in_reverse(containerd: &Arc<Containerd>) {
     let base = agent.wait_running("base", 1);
     agent.wait_running("top", 1);
     agent.ready();
-    agent.remove("base.yaml");
+    // In this order: a base that goes first goes alone.
     agent.remove("top.yaml");
+    agent.remove("base.yaml");
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(agent.running_of("base"), base, "top has not ended");
     // The order is known although neither manifest is there.
