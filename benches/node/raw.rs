@@ -201,6 +201,7 @@ fn desired(name: &str, manifest: &str) -> DesiredPod {
             evicted: None,
         }),
         look_at: None,
+        term: None,
         goal: Goal::Run,
         references: Arc::default(),
         held: Vec::new(),

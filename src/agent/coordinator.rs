@@ -10,6 +10,7 @@ mod decide;
 mod evict;
 mod history;
 mod ports;
+mod rest;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +31,7 @@ use super::reporter::{Planned, Reporter};
 use crate::api::{ObjectKey, Uid};
 use crate::model::{
     DesiredPod, NodeFacts, ObservedPod, PodRecord, PodReport, Reason, SetDefaults, SetRecord,
-    SetReport, Snapshot,
+    SetReport, Snapshot, Term,
 };
 use crate::plan::ports::host_ports;
 use crate::server;
@@ -61,6 +62,10 @@ pub struct Inputs {
     pub commands: mpsc::Receiver<server::Request>,
     /// Pods that may not go on.
     pub evictions: mpsc::Receiver<Eviction>,
+    /// The time pods have when the machine goes down, once it does.
+    pub shutdown: watch::Receiver<Option<Term>>,
+    /// How many pods are still to stop then.
+    pub to_rest: watch::Sender<Option<usize>>,
     /// Ends the coordinator.
     pub cancel: CancellationToken,
 }
@@ -95,6 +100,10 @@ pub struct Coordinator {
     store_failed: bool,
     /// Sets whose record could not be written down.
     unwritten: BTreeSet<ObjectKey>,
+    /// The runtime could not be listed when that was tried last.
+    runtime_lost: bool,
+    /// The time pods have because the machine goes down.
+    shutdown: Option<Term>,
     /// When this life of the agent began.
     started_at: Timestamp,
 }
@@ -144,6 +153,8 @@ impl Coordinator {
             wakes: BTreeMap::new(),
             store_failed: false,
             unwritten: BTreeSet::new(),
+            runtime_lost: false,
+            shutdown: None,
             started_at: clock(),
         }
     }
@@ -154,6 +165,9 @@ impl Coordinator {
         self.take_facts(&mut inputs);
         loop {
             self.pass();
+            if self.shutdown.is_some() {
+                inputs.to_rest.send_replace(Some(self.to_rest()));
+            }
             beat();
             let tick = self.tick(beat_every);
             tokio::select! {
@@ -161,6 +175,10 @@ impl Coordinator {
                 Ok(()) = inputs.snapshot.changed() => self.take_facts(&mut inputs),
                 Ok(()) = inputs.node.changed() => self.take_facts(&mut inputs),
                 Ok(()) = inputs.defaults.changed() => self.take_facts(&mut inputs),
+                Ok(()) = inputs.shutdown.changed() => {
+                    self.shutdown = *inputs.shutdown.borrow_and_update();
+                    self.take_facts(&mut inputs);
+                }
                 Ok(()) = inputs.inventory.changed() => self.take_inventory(&mut inputs),
                 Some(report) = inputs.reports.recv() => {
                     self.take_report(report);
@@ -181,7 +199,10 @@ impl Coordinator {
     fn tick(&self, beat_every: Option<Duration>) -> impl Future<Output = ()> + use<> {
         let retry = self.store_failed.then_some(STORE_RETRY);
         let now = (self.clock)();
-        let wake = self.wakes.values().min().map(|at| {
+        // Whose turn it was not has it when the time is over.
+        let last = self.shutdown.iter().map(|term| &term.until);
+        let last = last.filter(|until| **until > now);
+        let wake = self.wakes.values().chain(last).min().map(|at| {
             let until = Duration::try_from(at.duration_since(now)).unwrap_or_default();
             // A clock that is set meanwhile delays no wake by more than this.
             until.min(LONGEST_SLEEP)
@@ -201,6 +222,9 @@ impl Coordinator {
         let due = self.wakes.iter().filter(|(_, at)| **at <= now);
         self.dirty.extend(due.map(|(key, _)| key.clone()));
         self.dirty.append(&mut self.unwritten);
+        if self.shutdown.is_some_and(|term| term.until <= now) {
+            self.dirty.extend(self.ledger.sets().cloned());
+        }
     }
 
     /// A set is to be decided again then, or earlier.
@@ -227,6 +251,7 @@ impl Coordinator {
         let (inventory, trouble) = inputs.inventory.borrow_and_update().clone();
         let first = self.inventory.is_none() && inventory.is_some();
         self.reporter.report_runtime(trouble.as_ref());
+        self.runtime_lost = trouble.is_some();
         let Some(listed) = &inventory else { return };
         self.gone.retain(|uid| listed.contains_key(uid));
         for slot in self.ledger.all_mut() {
@@ -339,6 +364,7 @@ impl Coordinator {
             node: &self.node,
             ledger: &self.ledger,
             inventory: &self.inventory,
+            shutdown: self.shutdown.is_some(),
             now: (self.clock)(),
         });
         self.dirty.extend(changed);

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::api::{ObjectKey, Uid};
 use crate::model::{
-    DesiredPod, Goal, ObservedContainer, ObservedPod, PodRecord, PodReport, References,
+    DesiredPod, Goal, ObservedContainer, ObservedPod, PodRecord, PodReport, References, Term,
 };
 use crate::plan::ports::publishes;
 use crate::plan::references::{ReferredNames, referred_names};
@@ -28,6 +28,8 @@ pub struct Slot {
     pub seen: bool,
     /// Whether the runtime has ever listed a container of it.
     pub begun: bool,
+    /// The time for its stop, once that began because the machine goes down.
+    pub term: Option<Term>,
 }
 
 impl Slot {
@@ -47,6 +49,7 @@ impl Slot {
             report: None,
             seen: false,
             begun: false,
+            term: None,
         }
     }
 
@@ -87,6 +90,16 @@ impl Slot {
 
     fn have(&self) -> Option<&ObservedPod> {
         self.report.as_ref()?.have.as_deref()
+    }
+
+    /// Whether it was told to rest and does, or the runtime cannot be asked any more: then there is
+    /// nothing to wait for.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        let Some(report) = &self.report else {
+            return false;
+        };
+        self.term.is_some() && (report.plan.at_rest || !report.observed)
     }
 
     /// Whether it ends and is out of the way of the pod that comes in its place.

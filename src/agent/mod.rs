@@ -24,6 +24,7 @@ mod pins;
 mod pods;
 mod reporter;
 mod settings;
+mod shutdown;
 mod signals;
 mod tasks;
 mod worker;
@@ -52,7 +53,8 @@ use events::EventSink;
 use hands::Hands;
 use notify::Notify;
 use reporter::Reporter;
-use signals::Told;
+use shutdown::Shutdown;
+use signals::{Signals, Told};
 use tasks::Tasks;
 use worker::Worker;
 
@@ -119,13 +121,20 @@ async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
     log_rotation::start(&mut tasks, &channels, &config, &runtime, &metrics);
     start_source(&mut tasks, &channels, &config, &store, &metrics);
     let (requests, commands) = mpsc::channel(REQUESTS);
-    start_coordinator(&mut tasks, &channels, &config, &runtime, store, commands)?;
+    let shutdown = start_coordinator(&mut tasks, &channels, &config, &runtime, store, commands)?;
     start_server(
         &mut tasks, &channels, &config, &runtime, socket, &metrics, requests,
     );
-    serve_until_told(&mut tasks, &channels, path).await?;
+    let mut signals = Signals::new().map_err(Error::Signals)?;
+    let told = serve_until_told(&mut tasks, &channels, path, &mut signals).await?;
     Notify::stopping();
-    info!("the agent stops; its pods run on");
+    let grace = channels.loaded.borrow().config.shutdown_grace_period.0;
+    if shutdown::is_wanted(told, grace).await {
+        shutdown::rest_pods(shutdown, grace, &mut tasks, &mut signals).await?;
+        info!("the agent stops");
+    } else {
+        info!("the agent stops; its pods run on");
+    }
     tasks.drain(DRAIN).await;
     Ok(())
 }
@@ -239,7 +248,7 @@ fn start_coordinator(
     runtime: &Runtime,
     store: Arc<Store>,
     commands: mpsc::Receiver<server::Request>,
-) -> Result<(), Error> {
+) -> Result<Shutdown, Error> {
     let (pods, corrupt_pods) = store.pods()?;
     let (sets, corrupt_sets) = store.sets()?;
     for found in corrupt_pods.iter().chain(&corrupt_sets) {
@@ -253,6 +262,8 @@ fn start_coordinator(
     let starter = tasks.starter();
     let start_worker = worker_starter(channels, cri.clone(), reports, starter);
     let inventory = watch::Sender::new((None, None));
+    let (begin, shutdown) = watch::channel(None);
+    let (left, to_rest) = watch::channel(None);
     let inputs = Inputs {
         snapshot: channels.snapshot.subscribe(),
         node: channels.node.subscribe(),
@@ -261,6 +272,8 @@ fn start_coordinator(
         reports: reports_of_workers,
         commands,
         evictions: disk_limits::start(tasks, channels, config),
+        shutdown,
+        to_rest: left,
         cancel: channels.cancel.clone(),
     };
     let reporter = channels.reporter.clone();
@@ -279,7 +292,7 @@ fn start_coordinator(
         "inventory",
         inventory::keep_inventory(cri, endpoint, hints, inventory, cancel),
     );
-    Ok(())
+    Ok(Shutdown { begin, to_rest })
 }
 
 /// Makes the function that starts a pod's worker.
@@ -360,8 +373,8 @@ async fn serve_until_told(
     tasks: &mut Tasks,
     channels: &Channels,
     path: Option<PathBuf>,
-) -> Result<(), Error> {
-    let mut signals = signals::Signals::new().map_err(Error::Signals)?;
+    signals: &mut Signals,
+) -> Result<Told, Error> {
     let (reload, reloads) = mpsc::channel(1);
     let (loaded, cancel) = (channels.loaded.clone(), channels.cancel.clone());
     tasks.start("configuration", async move {
@@ -375,8 +388,8 @@ async fn serve_until_told(
         told.tell(&view.borrow_and_update().clone());
         tokio::select! {
             signal = signals.next() => match signal {
-                Told::Stop => return Ok(()),
                 Told::Reload => drop(reload.try_send(())),
+                stop => return Ok(stop),
             },
             ended = tasks.next_end() => {
                 ended.map_err(Error::Task)?;

@@ -30,6 +30,17 @@ impl Notify {
         }
     }
 
+    /// Asks for that much time to stop.
+    pub fn extend_stop(time: Duration) {
+        let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        send(&[NotifyState::ExtendTimeoutUsec(micros)]);
+    }
+
+    /// Tells how things are, in words.
+    pub fn tell_text(text: &str) {
+        send(&[NotifyState::Status(text)]);
+    }
+
     /// Tells that the agent is ending.
     pub fn stopping() {
         send(&[NotifyState::Stopping]);

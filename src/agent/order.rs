@@ -34,7 +34,9 @@ pub struct Order {
     /// What sets with pods waited for when their manifests were last there.
     known: BTreeMap<ObjectKey, BTreeSet<Condition>>,
     /// The sets of this snapshot that wait for anything: mostly none of very many.
-    ordered: (Arc<Snapshot>, Vec<ObjectKey>),
+    of_snapshot: (Arc<Snapshot>, Vec<ObjectKey>),
+    /// Those, and the sets with pods that wait for anything and may still come with a snapshot.
+    ordered: Vec<ObjectKey>,
 }
 
 /// What the order is decided from.
@@ -47,6 +49,8 @@ pub struct Scene<'a> {
     pub ledger: &'a Ledger,
     /// What the runtime has.
     pub inventory: &'a Inventory,
+    /// Whether all pods are to stop, because the machine goes down.
+    pub shutdown: bool,
     /// The time of the pass.
     pub now: Timestamp,
 }
@@ -74,7 +78,8 @@ impl Order {
             waits: BTreeMap::new(),
             ends: BTreeMap::new(),
             known: BTreeMap::new(),
-            ordered: Default::default(),
+            of_snapshot: Default::default(),
+            ordered: Vec::new(),
         }
     }
 
@@ -87,14 +92,16 @@ impl Order {
 
     /// Decides again, and returns the sets for which that changed something.
     pub fn refresh(&mut self, scene: &Scene<'_>) -> BTreeSet<ObjectKey> {
-        if !Arc::ptr_eq(&self.ordered.0, scene.snapshot) {
+        if !Arc::ptr_eq(&self.of_snapshot.0, scene.snapshot) {
             let sets = scene.snapshot.sets.values();
             let ordered = sets.filter(|(set, _)| !set.after().is_empty());
             let ordered = ordered.map(|(set, _)| set.key().clone()).collect();
-            self.ordered = (Arc::clone(scene.snapshot), ordered);
+            self.of_snapshot = (Arc::clone(scene.snapshot), ordered);
         }
-        let facts = scene.facts(&self.ordered.1);
-        let waiting = self.ordered.1.iter().filter(|key| scene.waits(key));
+        self.ordered = self.of_snapshot.1.clone();
+        self.ordered.extend(scene.unread());
+        let facts = scene.facts(&self.ordered);
+        let waiting = self.ordered.iter().filter(|key| scene.waits(key));
         let waiting: BTreeSet<ObjectKey> = waiting.cloned().collect();
         let wanted = waiting.iter().flat_map(|key| &facts[key].after);
         let wanted: BTreeSet<_> = wanted
@@ -135,6 +142,12 @@ impl Order {
         waits.chain(self.ends.get(set))
     }
 
+    /// Whether no set must end before this one.
+    #[must_use]
+    pub fn ends_now(&self, set: &ObjectKey) -> bool {
+        !self.ends.contains_key(set)
+    }
+
     /// The goal of a pod in place of the one that it would have by itself, and why. A pod that is to
     /// start is only staged while it waits; one that is to end goes on while others end before it.
     #[must_use]
@@ -156,7 +169,7 @@ impl Order {
     /// Why nothing of a set may be started now. What a pod that was just made comes after is looked
     /// for from the next pass on.
     fn hold(&self, set: &ObjectKey) -> Vec<Reason> {
-        let unknown = !self.waiting.contains(set) && self.ordered.1.contains(set);
+        let unknown = !self.waiting.contains(set) && self.ordered.contains(set);
         match self.waits.get(set) {
             Some(waits) => waits.clone(),
             None if unknown => vec![unlooked()],
@@ -192,18 +205,20 @@ pub fn is_up(slot: &Slot, inventory: &Inventory) -> bool {
 impl Scene<'_> {
     /// The sets that wait for something, which are `ordered`, and those that are waited for.
     fn facts(&self, ordered: &[ObjectKey]) -> BTreeMap<ObjectKey, SetFact> {
-        let sets = &self.snapshot.sets;
         let mut facts = BTreeMap::new();
         for key in ordered {
-            if let Some((set, _)) = sets.get(key) {
-                facts.insert(key.clone(), self.fact(set, set.after()));
-            }
+            let after = match self.snapshot.sets.get(key) {
+                Some((set, _)) => set.after(),
+                None => self.after(key),
+            };
+            let standing = self.standing(key);
+            facts.extend(standing.map(|standing| (key.clone(), SetFact { after, standing })));
         }
         let named: BTreeSet<_> = facts.values().flat_map(|fact| &fact.after).collect();
         let named = named.into_iter().filter_map(|condition| match condition {
             Condition::Set(key) if !facts.contains_key(key) => {
-                let (set, _) = sets.get(key)?;
-                Some((key.clone(), self.fact(set, BTreeSet::new())))
+                let (after, standing) = (BTreeSet::new(), self.standing(key)?);
+                Some((key.clone(), SetFact { after, standing }))
             }
             _ => None,
         });
@@ -212,15 +227,37 @@ impl Scene<'_> {
         facts
     }
 
-    fn fact(&self, set: &DaemonSet, after: BTreeSet<Condition>) -> SetFact {
-        let standing = if self.has_ready(set.key()) {
-            Standing::Ready
-        } else if matches!(self.verdict(set), Verdict::Run) {
-            Standing::NotReady
-        } else {
-            Standing::NotHere
-        };
-        SetFact { after, standing }
+    /// The sets with pods that wait for something by their records, while it is not known whether
+    /// their manifests are gone: a machine whose manifests are late boots in order, too.
+    fn unread(&self) -> Vec<ObjectKey> {
+        if self.snapshot.synced {
+            return Vec::new();
+        }
+        let sets = self.ledger.sets();
+        let unread = sets.filter(|key| !self.snapshot.sets.contains_key(key));
+        unread
+            .filter(|key| !self.after(key).is_empty())
+            .cloned()
+            .collect()
+    }
+
+    /// How a set stands; nothing for one of which nothing is known.
+    fn standing(&self, key: &ObjectKey) -> Option<Standing> {
+        let runs = self.runs_here(key)?;
+        Some(match runs {
+            _ if self.has_ready(key) => Standing::Ready,
+            true => Standing::NotReady,
+            false => Standing::NotHere,
+        })
+    }
+
+    /// Whether a set is for this node; that it has pods is enough while its manifest may still come.
+    fn runs_here(&self, key: &ObjectKey) -> Option<bool> {
+        match self.snapshot.sets.get(key) {
+            Some((set, _)) => Some(matches!(self.verdict(set), Verdict::Run)),
+            None if self.snapshot.synced || self.ledger.of_set(key).is_empty() => None,
+            None => Some(true),
+        }
     }
 
     fn verdict(&self, set: &DaemonSet) -> Verdict {
@@ -245,14 +282,11 @@ impl Scene<'_> {
 
     /// Whether something of the set is still to be started here.
     fn waits(&self, key: &ObjectKey) -> bool {
-        let Some((set, _)) = self.snapshot.sets.get(key) else {
-            return false;
-        };
         let alive = || {
             self.slots(key)
                 .filter(|slot| slot.record.ending_since.is_none())
         };
-        matches!(self.verdict(set), Verdict::Run)
+        self.runs_here(key) == Some(true)
             && (alive().next().is_none() || alive().any(|slot| !is_up(slot, self.inventory)))
     }
 
@@ -261,10 +295,11 @@ impl Scene<'_> {
         &self,
         known: &BTreeMap<ObjectKey, BTreeSet<Condition>>,
     ) -> BTreeMap<ObjectKey, Reason> {
-        if !self.snapshot.synced {
+        if !self.snapshot.synced && !self.shutdown {
             return BTreeMap::new();
         }
         let ends = |key: &&ObjectKey| match self.snapshot.sets.get(*key) {
+            _ if self.shutdown => !self.slots(key).all(Slot::is_at_rest),
             Some((set, _)) => matches!(self.verdict(set), Verdict::Stop(_)),
             None => true,
         };

@@ -7,8 +7,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What a signal means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
-    /// SIGTERM or SIGINT: stop; pods run on.
+    /// SIGTERM or SIGINT: stop; pods run on, unless the machine goes down.
     Stop,
+    /// SIGPWR: the machine goes down, stop the pods and then stop. For machines without systemd.
+    PowerOff,
     /// SIGHUP: read the configuration and the manifests again.
     Reload,
 }
@@ -17,6 +19,7 @@ pub enum Told {
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    power: Signal,
     hangup: Signal,
 }
 
@@ -29,6 +32,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            power: signal(SignalKind::from_raw(nix::libc::SIGPWR))?,
             hangup: signal(SignalKind::hangup())?,
         })
     }
@@ -38,6 +42,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Told::Stop,
             _ = self.interrupt.recv() => Told::Stop,
+            _ = self.power.recv() => Told::PowerOff,
             _ = self.hangup.recv() => Told::Reload,
         }
     }

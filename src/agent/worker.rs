@@ -249,9 +249,10 @@ impl<C: Cri + Ask + Clone> Worker<C> {
     }
 }
 
-/// Ends when the pod is wanted no more.
+/// Ends when the pod is to be stopped.
 async fn end_wanted(want: &mut watch::Receiver<Arc<DesiredPod>>) {
-    if want.wait_for(|want| want.goal == Goal::End).await.is_err() {
+    let ends = |want: &Arc<DesiredPod>| matches!(want.goal, Goal::End | Goal::Rest);
+    if want.wait_for(ends).await.is_err() {
         std::future::pending().await
     }
 }

@@ -156,7 +156,7 @@ fn set_lines(set: &SetLine, now: Timestamp) -> Vec<Line> {
 fn pod_lines(set: &str, pod: &PodReportLine, now: Timestamp) -> Vec<Line> {
     let state = match pod.goal {
         Goal::Stage | Goal::Prepare => "staging".to_owned(),
-        Goal::Run | Goal::End => pod.state.clone(),
+        Goal::Run | Goal::Rest | Goal::End => pod.state.clone(),
     };
     let row = [
         set.to_owned(),

@@ -10,6 +10,7 @@ const LIVE: &[&str] = &[
     "nodeTaints",
     "manifests.rescanInterval",
     "manifests.allowUnprivilegedOwners",
+    "shutdownGracePeriod",
     "rollback",
     "crashLoopBackOff",
     "imageGC",

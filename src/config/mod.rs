@@ -56,6 +56,9 @@ pub struct Config {
     pub container_runtime_endpoint: String,
     /// How long a call to the runtime may take, except for those that have a deadline of their own.
     pub runtime_request_timeout: Duration,
+    /// How long pods may take to stop, all together, when the machine goes down; zero when they are
+    /// not stopped.
+    pub shutdown_grace_period: Duration,
     /// The manifests directory.
     pub manifests: Manifests,
     /// The API server, where there is one.

@@ -205,6 +205,7 @@ pub(super) struct Fragment {
     node_taints: Option<Vec<Taint>>,
     container_runtime_endpoint: Option<String>,
     runtime_request_timeout: Option<Duration>,
+    shutdown_grace_period: Option<Duration>,
     manifests: Option<PartialManifests>,
     kubernetes: Option<PartialKubernetes>,
     rollback: Option<PartialRollback>,

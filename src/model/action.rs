@@ -186,6 +186,8 @@ pub struct PodPlan {
     pub staged: bool,
     /// Nothing of the pod is left, neither in the runtime nor on the host.
     pub gone: bool,
+    /// Nothing of the pod runs, and nothing is to.
+    pub at_rest: bool,
 }
 
 impl fmt::Display for Action {

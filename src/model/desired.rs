@@ -20,8 +20,19 @@ pub enum Goal {
     Prepare,
     /// Running.
     Run,
+    /// Stopped with its grace period, and kept for the machine's next start.
+    Rest,
     /// Ended with its grace period and removed; there is no way back from it.
     End,
+}
+
+/// The time in which a pod is stopped before the machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// When its end began.
+    pub since: Timestamp,
+    /// When it is over, whatever the pod's grace period.
+    pub until: Timestamp,
 }
 
 /// What the store keeps of one pod, written before its first side effect.
@@ -137,6 +148,8 @@ pub struct DesiredPod {
     pub back_off: BackOff,
     /// When it is to be looked at, whatever happens until then.
     pub look_at: Option<Timestamp>,
+    /// The time for its stop, with [`Goal::Rest`].
+    pub term: Option<Term>,
 }
 
 impl DesiredPod {
@@ -211,6 +224,7 @@ impl DesiredPod {
             ports: Vec::new(),
             back_off: BackOff::default(),
             look_at: None,
+            term: None,
         }
     }
 }

@@ -27,7 +27,7 @@ pub use amount::Amount;
 pub use awaited::{Found, HostConditions};
 pub use command::{Command, Refusal, RolloutCommand};
 pub use desired::{
-    BackOff, DesiredPod, Goal, PodRecord, References, Renewal, RolloutDefaults, SetDefaults,
+    BackOff, DesiredPod, Goal, PodRecord, References, Renewal, RolloutDefaults, SetDefaults, Term,
 };
 pub use event::{Event, EventLog, EventType, Involved, KindKey, Kindred, Note};
 pub use host_port::HostPort;

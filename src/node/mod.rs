@@ -1,5 +1,5 @@
 //! What is known of this machine: its name, labels, taints, addresses and capacity, as one
-//! [`NodeFacts`]; whether a kubelet here would fight with the agent; and what sets wait for.
+//! [`NodeFacts`]; whether a kubelet here would fight with the agent; what sets wait for; and whether it goes down.
 //!
 //! Follows kubelet v1.36 where it registers its Node object. Decides nothing about pods.
 
@@ -10,7 +10,9 @@ mod error;
 mod identity;
 pub mod kubelet;
 pub mod ports;
+mod shutdown;
 mod system;
+mod systemctl;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,6 +22,7 @@ use crate::model::{NodeFacts, Taint};
 pub use awaited::watch_conditions;
 pub use error::Error;
 pub use identity::architecture;
+pub use shutdown::goes_down;
 
 /// What the configuration says of the node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

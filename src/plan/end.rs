@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{backoff, containers, hooks, is_ready, wait_until};
 use crate::model::{
@@ -74,6 +74,35 @@ pub(super) fn plan_end(
     }
 }
 
+/// Plans the stop of a pod that the machine's next start brings back: what it has is kept, its
+/// network is released.
+pub(super) fn plan_rest(
+    want: &DesiredPod,
+    have: Option<&ObservedPod>,
+    memory: &PodMemory,
+    now: Timestamp,
+    plan: &mut PodPlan,
+) {
+    if fails_still(memory, now, plan) {
+        return;
+    }
+    if let Some(have) = have {
+        if stop_running(Some(want), have, memory, now, plan) {
+            plan.reasons.push(Reason::new(
+                "NodeShutdown",
+                "its containers are being stopped, the machine goes down",
+            ));
+            return;
+        }
+        let ready = have.sandboxes.iter().filter(|sandbox| is_ready(sandbox));
+        plan.actions
+            .extend(ready.map(|sandbox| Action::StopSandbox {
+                id: sandbox.id.clone(),
+            }));
+    }
+    plan.at_rest = plan.actions.is_empty();
+}
+
 /// Whether an earlier failure to stop or remove something still has to be waited out.
 pub(super) fn fails_still(memory: &PodMemory, now: Timestamp, plan: &mut PodPlan) -> bool {
     let Some(failure) = &memory.teardown else {
@@ -101,14 +130,7 @@ pub(super) fn stop_running(
     let Some(any) = running.first() else {
         return false;
     };
-    let grace = grace_period(want, any);
-    let since = want
-        .filter(|want| want.goal == Goal::End)
-        .and_then(|want| want.record.ending_since);
-    let passed = now.duration_since(since.unwrap_or(now));
-    let passed = Duration::try_from(passed).unwrap_or_default();
-    // As kubelet, whole seconds that have passed are taken off.
-    let left = grace.saturating_sub(Duration::from_secs(passed.as_secs()));
+    let left = time_left(want, grace_period(want, any), now);
 
     let order = want.map(sidecars).unwrap_or_default();
     let place = |container: &ObservedContainer| {
@@ -141,6 +163,21 @@ pub(super) fn stop_running(
         targets: targets.collect(),
     });
     true
+}
+
+/// What is left of a grace period that began when the pod's end was decided, for a pod that goes on
+/// with this stop; no more than the machine has time for.
+fn time_left(want: Option<&DesiredPod>, grace: Duration, now: Timestamp) -> Duration {
+    let whole = |time: SignedDuration| Duration::try_from(time).unwrap_or_default();
+    let since = want.and_then(|want| match want.goal {
+        Goal::End => want.record.ending_since,
+        _ => want.term.map(|term| term.since),
+    });
+    let passed = whole(now.duration_since(since.unwrap_or(now)));
+    // As kubelet, whole seconds that have passed are taken off.
+    let left = grace.saturating_sub(Duration::from_secs(passed.as_secs()));
+    let term = want.and_then(|want| want.term);
+    term.map_or(left, |term| left.min(whole(term.until.duration_since(now))))
 }
 
 /// The pod's own grace period, else the one its container was made with; never less than a second,

@@ -51,6 +51,7 @@ pub fn plan_pod(
         Some(pod) if pod.goal == Goal::Stage => stage(pod, memory, now, &mut plan),
         Some(pod) if pod.goal == Goal::Prepare => prepare(pod, have, memory, now, &mut plan),
         Some(pod) if pod.goal == Goal::Run => run(pod, have, memory, now, &mut plan),
+        Some(pod) if pod.goal == Goal::Rest => end::plan_rest(pod, have, memory, now, &mut plan),
         _ => end::plan_end(want.map(Arc::as_ref), have, memory, now, &mut plan),
     }
     plan

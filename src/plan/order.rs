@@ -96,6 +96,15 @@ pub fn ends_after(dependents: &[&ObjectKey]) -> Reason {
     )
 }
 
+/// The reason for every set when the machine goes down; the word is that of kubelet's node event.
+#[must_use]
+pub fn goes_down() -> Reason {
+    Reason::new(
+        "NodeShutdown",
+        "the machine goes down; its pods come back when it starts",
+    )
+}
+
 /// The reason for a pod whose conditions were not looked at yet.
 #[must_use]
 pub fn unlooked() -> Reason {

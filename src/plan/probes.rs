@@ -35,7 +35,7 @@ pub fn plan_probes(
         }
         let asked = asked(&container, running, have, want);
         for (kind, probe) in probes(container.spec()) {
-            if want.goal == Goal::End && kind != ProbeKind::Readiness {
+            if matches!(want.goal, Goal::End | Goal::Rest) && kind != ProbeKind::Readiness {
                 continue;
             }
             targets.push(ProbeTarget {

@@ -186,7 +186,7 @@ fn hold(status: &mut ContainerStatus, report: &PodReport, role: Role) {
     let state = status.state.take().unwrap_or_default();
     let done = role == Role::Init && state.terminated.as_ref().is_some_and(|t| t.exit_code == 0);
     let runs = state.running.is_some() && reason.word != "ContainerCreating";
-    if report.want.goal == Goal::End || runs || done {
+    if matches!(report.want.goal, Goal::End | Goal::Rest) || runs || done {
         status.state = Some(state);
         return;
     }

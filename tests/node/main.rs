@@ -39,6 +39,7 @@ mod rollout;
 mod service;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod set;
+mod shutdown;
 mod suite;
 mod survival;
 
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     logs::register(&mut suite);
     many::register(&mut suite);
     order::register(&mut suite);
+    shutdown::register(&mut suite);
     probes::register(&mut suite);
     images::register(&mut suite);
     registries::register(&mut suite);

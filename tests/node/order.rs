@@ -20,6 +20,7 @@ pub fn register(suite: &mut Suite) {
     suite.together("order::paths_and_sockets", paths_and_sockets);
     suite.together("order::another_set", another_set);
     suite.together("order::ends_in_reverse", ends_in_reverse);
+    suite.together("order::manifests_are_late", manifests_are_late);
     suite.together("order::a_cycle_is_named", a_cycle_is_named);
     suite.together(
         "order::what_cannot_come_is_named",
@@ -179,6 +180,34 @@ fn ends_in_reverse(containerd: &Arc<Containerd>) {
         }
     });
     agent.wait_empty();
+}
+
+fn manifests_are_late(containerd: &Arc<Containerd>) {
+    let mut agent = Agent::started(containerd, "order-late");
+    let path = agent.dir().join("x");
+    agent.put(
+        "a.yaml",
+        &follower("late", &format!("path:{}", path.display())),
+    );
+    wait_status(&agent, &["WaitingFor: path:"]);
+    agent.kill9();
+    // As at a boot before the share with the manifests is there, of an agent without copies.
+    let (manifests, away) = (agent.manifest(""), agent.dir().join("away"));
+    std::fs::rename(&manifests, &away).expect("take the manifests away");
+    std::fs::remove_dir_all(agent.dir().join("state/last-good")).expect("remove the copies");
+    agent.start();
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(
+        agent.containers().is_empty(),
+        "its record says what it waits for"
+    );
+    std::fs::write(&path, "").expect("the path");
+    let took = until_running(&agent, "late");
+    assert!(took < AT_ONCE, "{took:?}");
+    let before = agent.running_of("late");
+    std::fs::rename(&away, &manifests).expect("bring the manifests back");
+    agent.ready();
+    assert_eq!(agent.running_of("late"), before);
 }
 
 fn a_cycle_is_named(containerd: &Arc<Containerd>) {

@@ -70,6 +70,7 @@ impl Case<'_> {
             ports: Vec::new(),
             back_off: BackOff::default(),
             look_at: None,
+            term: None,
         })
     }
 

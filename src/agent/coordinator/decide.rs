@@ -43,6 +43,10 @@ impl Coordinator {
     /// Decides for one set.
     pub(super) fn decide(&mut self, key: &ObjectKey) {
         self.wakes.remove(key);
+        if let Some(term) = self.shutdown {
+            self.rest(key, term);
+            return;
+        }
         let source = self.snapshot.sets.get(key).map(|(set, _)| Arc::clone(set));
         if let Some(source) = source {
             let report = self.decide_set(key, &source);
@@ -65,7 +69,7 @@ impl Coordinator {
         }
     }
 
-    fn put_report(&mut self, key: &ObjectKey, mut report: SetReport) {
+    pub(super) fn put_report(&mut self, key: &ObjectKey, mut report: SetReport) {
         report.pods = self.ledger.of_set(key).to_vec();
         self.tell_reasons(key, &report);
         if self.reports.get(key).is_none_or(|old| **old != report) {

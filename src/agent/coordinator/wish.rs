@@ -56,6 +56,7 @@ impl Coordinator {
             ports,
             back_off,
             look_at,
+            term: slot.term,
         });
         self.send(uid, wish);
     }
@@ -151,4 +152,5 @@ fn same(old: &DesiredPod, new: &DesiredPod) -> bool {
         && old.ports == new.ports
         && old.back_off == new.back_off
         && old.look_at == new.look_at
+        && old.term == new.term
 }

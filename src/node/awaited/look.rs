@@ -7,21 +7,13 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::AsRawFd;
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
-use tokio::process::Command;
 
 use crate::api::Condition;
 use crate::model::{Found, HostConditions};
-
-/// Where systemd's own `sd_booted` looks.
-const BOOTED: &str = "/run/systemd/system";
-/// A systemd that does not answer for this long is not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::node::systemctl;
 
 /// Whether systemd is to be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,19 +94,12 @@ fn try_connect(path: &str, kind: SockType) -> Result<(), Errno> {
 /// How each unit stands, in the order of the names.
 async fn units_are_active(names: &[&str]) -> Vec<Found> {
     let all = |why: &str| vec![Found::NotYet(why.to_owned()); names.len()];
-    if !Path::new(BOOTED).is_dir() {
+    if !systemctl::booted() {
         return all("systemd does not run on this machine, so no unit is ever active");
     }
-    let asked = Command::new("systemctl")
-        .args(["is-active", "--"])
-        .args(names)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Err(_) => all("systemctl does not answer"),
-        Ok(Err(error)) => all(&format!("systemctl cannot be run: {error}")),
-        Ok(Ok(answer)) => {
+    match systemctl::ask(&[&["is-active", "--"], names].concat()).await {
+        Err(why) => all(&why),
+        Ok(answer) => {
             let complaint = String::from_utf8_lossy(&answer.stderr);
             states(&String::from_utf8_lossy(&answer.stdout), names.len())
                 .unwrap_or_else(|| all(&format!("systemctl says: {}", complaint.trim())))

@@ -77,6 +77,7 @@ fn pod(goal: Goal, init: &[(&str, Option<&str>)], main: &[&str]) -> Arc<DesiredP
         ports: Vec::new(),
         back_off: BackOff::default(),
         look_at: None,
+        term: None,
     })
 }
 

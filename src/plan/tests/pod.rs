@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{at, exited, have_container, observed, pod, present, ready_memory, running, sandbox};
 use crate::model::{
     Action, ContainerId, ContainerState, DesiredPod, Failure, Goal, ImageState, ObservedPod,
-    Outcome, PodMemory, PodPlan, Reason, SandboxState,
+    Outcome, PodMemory, PodPlan, Reason, SandboxState, Term,
 };
 use crate::plan::{plan_pod, remember};
 
@@ -230,6 +230,44 @@ fn an_end_stops_main_containers_then_sidecars_with_what_is_left_of_the_grace() {
         ..PodMemory::default()
     };
     assert!(plan_pod(Some(&want), None, &memory, at(33)).gone);
+}
+
+#[test]
+fn a_rest_stops_what_runs_in_the_time_there_is_and_keeps_it() {
+    let mut want = pod(Goal::Rest, &[("s1", Some("Always"))], &["a"]);
+    let (since, until) = (at(10), at(20));
+    Arc::make_mut(&mut want).term = Some(Term { since, until });
+    let plan = |have: Option<&ObservedPod>, now| {
+        plan_pod(Some(&want), have, &PodMemory::default(), at(now))
+    };
+    let both = one(vec![
+        have_container("s1", 0, running()),
+        have_container("a", 0, running()),
+    ]);
+    let stop = plan(Some(&both), 10);
+    assert_eq!(
+        actions(&stop),
+        ["stop a (10 s)"],
+        "its grace period is 30 s"
+    );
+    assert!(!stop.at_rest);
+    let side = one(vec![
+        have_container("s1", 0, running()),
+        have_container("a", 0, exited(0, 15, 0)),
+    ]);
+    assert_eq!(actions(&plan(Some(&side), 16)), ["stop s1 (4 s)"]);
+    let dead = one(vec![have_container("a", 0, exited(0, 15, 0))]);
+    assert_eq!(actions(&plan(Some(&dead), 21)), ["stop sandbox s0"]);
+    let left = observed(
+        vec![sandbox(0, SandboxState::NotReady)],
+        vec![have_container("a", 0, exited(0, 15, 0))],
+    );
+    let rests = plan(Some(&left), 21);
+    assert!(
+        rests.at_rest && rests.actions.is_empty(),
+        "nothing is removed"
+    );
+    assert!(plan(None, 21).at_rest);
 }
 
 #[test]

@@ -203,6 +203,7 @@ mod tests {
             ports: Vec::new(),
             back_off: BackOff::default(),
             look_at: None,
+            term: None,
         }
     }
 

@@ -126,6 +126,7 @@ pub(crate) fn pod(set: &DaemonSet, name: &str, containers: Vec<ObservedContainer
             ports: Vec::new(),
             back_off: BackOff::default(),
             look_at: None,
+            term: None,
         }),
         have: Some(Arc::new(ObservedPod {
             key,

@@ -192,10 +192,14 @@ impl Agent {
 
     /// Ends it as a service manager does; returns its exit status and how long it took.
     pub fn term(&mut self) -> (ExitStatus, Duration) {
-        let mut child = self.child.take().expect("the agent was started");
-        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
+        self.end_by(Signal::SIGTERM)
+    }
+
+    /// Signals it and waits for its end; returns its exit status and how long it took.
+    pub fn end_by(&mut self, signal: Signal) -> (ExitStatus, Duration) {
         let start = Instant::now();
-        kill(pid, Signal::SIGTERM).expect("signal the agent");
+        self.signal(signal);
+        let mut child = self.child.take().expect("the agent was started");
         while start.elapsed() < SOON {
             if let Some(status) = child.try_wait().expect("wait for the agent") {
                 return (status, start.elapsed());
@@ -204,7 +208,7 @@ impl Agent {
         }
         self.child = Some(child);
         panic!(
-            "the agent did not end on SIGTERM within {SOON:?}\n{}",
+            "the agent did not end on {signal} within {SOON:?}\n{}",
             self.log_tail()
         );
     }
@@ -212,8 +216,13 @@ impl Agent {
     /// Asks it to read its configuration again, after writing it.
     pub fn reload(&self) {
         self.write_config();
+        self.signal(Signal::SIGHUP);
+    }
+
+    /// Signals it.
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a process id"));
-        kill(pid, Signal::SIGHUP).expect("signal the agent");
+        kill(pid, signal).expect("signal the agent");
     }
 
     /// Runs a command against the agent's socket; panics unless it exits 0. Returns its output.
