@@ -20,6 +20,9 @@ pub struct Reason {
 }
 
 impl Reason {
+    /// The word for a pod that cannot have a host path to itself.
+    pub const HOST_PATH_CONFLICT: &str = "HostPathConflict";
+
     /// A reason about a whole pod or set.
     #[must_use]
     pub fn new(word: impl Into<String>, message: impl Into<String>) -> Self {

@@ -5,6 +5,7 @@
 //! `computePodActions` and `killPod`; the recordings in `tests/vectors/cri` show the order.
 
 pub mod backoff;
+pub mod beside;
 mod checks;
 mod containers;
 mod end;

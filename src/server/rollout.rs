@@ -154,10 +154,14 @@ fn waiting(
     available: bool,
 ) -> String {
     let head = format!("Waiting for daemon set \"{name}\" rollout to finish");
-    let stops = report
-        .reasons
-        .iter()
-        .find(|r| ["Paused", "Held", HostPort::CONFLICT].contains(&r.word.as_str()));
+    let stopping = [
+        "Paused",
+        "Held",
+        HostPort::CONFLICT,
+        Reason::HOST_PATH_CONFLICT,
+    ];
+    let mut reasons = report.reasons.iter();
+    let stops = reasons.find(|reason| stopping.contains(&reason.word.as_str()));
     if let Some(reason) = stops {
         return format!("{head}: {}", reason.message);
     }

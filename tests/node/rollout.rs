@@ -1,10 +1,11 @@
 //! Updates beyond stage and switch: surge, hold, pause, undo, restart, on delete.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::harness::agent::SOON;
-use crate::harness::containerd::Container;
+use crate::harness::containerd::{Container, run};
 use crate::harness::{Agent, Containerd};
 use crate::set::{Set, sleeper};
 use crate::suite::Suite;
@@ -15,6 +16,10 @@ pub fn register(suite: &mut Suite) {
     suite.together(
         "rollout::a_surge_with_one_port_is_refused",
         a_surge_with_one_port_is_refused,
+    );
+    suite.together(
+        "rollout::a_surge_with_one_disk_is_refused",
+        a_surge_with_one_disk_is_refused,
     );
     suite.together(
         "rollout::a_hold_waits_for_approve",
@@ -109,6 +114,35 @@ fn a_surge_with_one_port_is_refused(containerd: &Arc<Containerd>) {
     let other = ["ports: [{containerPort: 31998}]", TWO[0]];
     agent.put("a.yaml", &version(&set, &other));
     wait_replaced(&agent, "clash", &before);
+}
+
+fn a_surge_with_one_disk_is_refused(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "one-disk");
+    let disk = agent.dir().join("disk");
+    // A device like a loop device; nobody opens it.
+    run(Command::new("mknod").arg(&disk).args(["b", "7", "200"]));
+    let volumes = format!(
+        "volumes: [{{name: disk, hostPath: {{path: {}, type: BlockDevice}}}}]",
+        disk.display()
+    );
+    let mounts = "volumeMounts: [{name: disk, mountPath: /disk}]";
+    let set = Set {
+        pod: &[&volumes],
+        container: &[mounts],
+        spec: &["updateStrategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}"],
+        ..sleeper("disk")
+    };
+    agent.put("a.yaml", &set.yaml());
+    let before = agent.wait_running("disk", 1);
+    agent.put("a.yaml", &version(&set, &[mounts, TWO[0]]));
+    wait_said(&agent, "HostPathConflict");
+    wait_said(&agent, &format!("block device {}", disk.display()));
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(agent.running_of("disk"), before);
+
+    let reads = "volumeMounts: [{name: disk, mountPath: /disk, readOnly: true}]";
+    agent.put("a.yaml", &version(&set, &[reads, TWO[0]]));
+    wait_replaced(&agent, "disk", &before);
 }
 
 fn ports_in_use_are_named(containerd: &Arc<Containerd>) {

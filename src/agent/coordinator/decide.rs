@@ -14,8 +14,8 @@ use crate::api::ObjectKey;
 use crate::api::daemonset::DaemonSet;
 use crate::eligibility;
 use crate::model::{
-    BackOff, Bad, HostPort, Involved, Note, PodRecord, Reason, RolloutReport, Rule, SetRecord,
-    SetReport, Verdict,
+    BackOff, Bad, Involved, Note, PodRecord, Reason, RolloutReport, Rule, SetRecord, SetReport,
+    Verdict,
 };
 use crate::plan::in_place::is_renewable;
 use crate::plan::order::is_wait;
@@ -23,7 +23,7 @@ use crate::plan::policy::{Policy, policy};
 use crate::plan::rollout::{self, PodFact, Replace, Target};
 use crate::plan::target::plan_target;
 use crate::plan::trial::{Judgement, Progress, judge};
-use crate::plan::{backoff, ports};
+use crate::plan::{backoff, beside};
 use crate::status;
 
 /// What is decided for a set, on its way to its pods.
@@ -301,14 +301,14 @@ impl Coordinator {
         let slots = self.ledger.slots_of(key);
         let mut specs = slots.filter(|slot| slot.record.key.uid == old.uid);
         let spec = specs.next().and_then(|slot| slot.record.pod.spec.as_ref());
-        let Some(port) = spec.and_then(|spec| ports::clash(decision.set.pod_spec(), spec)) else {
+        let Some(clash) = spec.and_then(|spec| beside::clash(decision.set.pod_spec(), spec)) else {
             return Some(replace);
         };
         let message = format!(
             "spec.updateStrategy.rollingUpdate.maxSurge: the new pod cannot start beside the old \
-             one, both have host port {port}; use maxUnavailable, or other ports. The old pod runs on"
+             one, {clash}; use maxUnavailable, or change that. The old pod runs on"
         );
-        reasons.push(Reason::new(HostPort::CONFLICT, message));
+        reasons.push(Reason::new(clash.word(), message));
         None
     }
 
