@@ -1,11 +1,16 @@
 //! Where the agent's log goes: to journald when systemd connected standard error to it, with fields
 //! and priorities; else to standard error as text.
 
+mod journal;
+
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use journal::{Journal, SOCKET};
 
 /// Starts logging from `level` on: `error`, `warn`, `info`, `debug` or `trace`.
 pub(super) fn start(level: &str) {
@@ -16,11 +21,11 @@ pub(super) fn start(level: &str) {
         .with_target("setlet", level);
     let registry = tracing_subscriber::registry().with(targets);
     let journal = is_journal()
-        .then(tracing_journald::layer)
+        .then(|| Journal::connect(Path::new(SOCKET)))
         .and_then(Result::ok);
     // Logging that is already started, as in tests, is left as it is.
     let _ = if let Some(journal) = journal {
-        registry.with(journal.with_field_prefix(None)).try_init()
+        registry.with(journal).try_init()
     } else {
         use std::io::IsTerminal;
         let text = tracing_subscriber::fmt::layer()
