@@ -1,15 +1,17 @@
 //! What pods are translated with: the node's facts and what the runtime says it can do, asked again
 //! whenever the runtime came back, because another version may have taken over.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::reporter::Reporter;
 use crate::model::NodeFacts;
+use crate::runtime::slices::{RUN_TIME_UNITS, keep_from_shutdown as keep_slices};
 use crate::runtime::translate::{CgroupDriver, Host, RuntimeFeatures};
 use crate::runtime::{Hint, Runtime, RuntimeFacts};
 
@@ -101,10 +103,20 @@ fn has_image_volumes(runtime: &RuntimeFacts) -> bool {
     runtime.is_containerd() && (next(), next()) >= (2, 1)
 }
 
+/// Has pods outlast the beginning of the machine's shutdown where systemd has their cgroups.
+pub fn keep_from_shutdown(cgroup_root: &str) {
+    if first_guess() != CgroupDriver::Systemd {
+        return;
+    }
+    if let Err(error) = keep_slices(Path::new(RUN_TIME_UNITS), cgroup_root) {
+        warn!(%error, "systemd may stop pods out of their order when the machine goes down");
+    }
+}
+
 /// The driver to begin with: a host whose cgroups systemd owns wants them named as slices.
 #[must_use]
 pub fn first_guess() -> CgroupDriver {
-    if std::path::Path::new("/run/systemd/system").is_dir() {
+    if Path::new(RUN_TIME_UNITS).is_dir() {
         CgroupDriver::Systemd
     } else {
         CgroupDriver::Cgroupfs

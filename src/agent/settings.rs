@@ -79,6 +79,7 @@ pub fn make_directories(config: &Config) -> Result<(), Error> {
     ] {
         make(path)?;
     }
+    host::keep_from_shutdown(&config.cgroup_root.to_string_lossy());
     Ok(())
 }
 

@@ -20,6 +20,7 @@ pub mod log;
 mod observe;
 mod pins;
 mod preload;
+pub mod slices;
 pub(crate) mod streaming;
 pub mod translate;
 

@@ -71,12 +71,7 @@ pub fn cgroup_parent(pod: &DesiredPod, host: &Host) -> String {
 /// The cgroup that a pod of a class has or had.
 #[must_use]
 pub fn path_of(uid: &Uid, class: QosClass, host: &Host) -> String {
-    let mut parts: Vec<String> = host
-        .cgroup_root
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let mut parts = parts_of(&host.cgroup_root);
     match class {
         QosClass::Guaranteed => {}
         QosClass::Burstable => parts.push("burstable".to_owned()),
@@ -87,6 +82,19 @@ pub fn path_of(uid: &Uid, class: QosClass, host: &Host) -> String {
         CgroupDriver::Cgroupfs => format!("/{}", parts.join("/")),
         CgroupDriver::Systemd => systemd_slice(&parts),
     }
+}
+
+/// The name of the slice that stands for a cgroup, without its ending; none for the topmost one.
+#[must_use]
+pub fn slice_of(cgroup: &str) -> Option<String> {
+    let path = systemd_slice(&parts_of(cgroup));
+    let (_, name) = path.rsplit_once('/')?;
+    Some(name.trim_end_matches(".slice").to_owned())
+}
+
+fn parts_of(cgroup: &str) -> Vec<String> {
+    let parts = cgroup.split('/').filter(|part| !part.is_empty());
+    parts.map(str::to_owned).collect()
 }
 
 /// `/a.slice/a-b.slice`: each slice is named by the whole way to it, with `-` escaped inside.
