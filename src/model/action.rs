@@ -148,6 +148,8 @@ pub enum Action {
     RemoveSandbox {
         /// The sandbox.
         id: SandboxId,
+        /// Its pod, where nothing of that is to be left: a process in the way is killed.
+        ends: Option<crate::api::Uid>,
     },
     /// Remove what the agent made on the host for an ended pod: volumes, directories, logs, links.
     Teardown {
@@ -224,7 +226,7 @@ impl fmt::Display for Action {
                 write!(f, "remove container {container} {id}")
             }
             Self::StopSandbox { id } => write!(f, "stop sandbox {id}"),
-            Self::RemoveSandbox { id } => write!(f, "remove sandbox {id}"),
+            Self::RemoveSandbox { id, .. } => write!(f, "remove sandbox {id}"),
             Self::Teardown { .. } => f.write_str("tear down volumes and logs"),
         }
     }

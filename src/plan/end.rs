@@ -57,6 +57,7 @@ pub(super) fn plan_end(
     plan.actions
         .extend(have.sandboxes.iter().map(|sandbox| Action::RemoveSandbox {
             id: sandbox.id.clone(),
+            ends: Some(have.key.uid.clone()),
         }));
     let orphans = have
         .containers

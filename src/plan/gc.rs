@@ -43,5 +43,6 @@ pub(super) fn plan_gc(have: &ObservedPod, memory: &PodMemory, now: Timestamp, pl
     plan.actions
         .extend(empty.map(|sandbox| Action::RemoveSandbox {
             id: sandbox.id.clone(),
+            ends: None,
         }));
 }

@@ -7,6 +7,7 @@
 //! Differs: the share of the burstable class is the kernel's default and not the sum of its pods'
 //! requests, since there is no class of processes beside them that would gain by it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -52,29 +53,50 @@ pub fn prepare(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
 ///
 /// `FailedKillPod` while processes are left in it, or the kernel refuses otherwise.
 pub fn teardown(uid: &Uid, host: &Host) -> Result<(), Reason> {
-    let paths = [
-        QosClass::Guaranteed,
-        QosClass::Burstable,
-        QosClass::BestEffort,
-    ]
-    .map(|class| path_of(uid, class, host));
+    let paths = paths_of(uid, host);
     if host.cgroup_driver == CgroupDriver::Systemd {
         return stop_slices(&paths);
     }
-    let mut first = Ok(());
+    let (mut first, mut busy) = (Ok(()), false);
     for hierarchy in hierarchies(Path::new(ROOT)) {
         for path in &paths {
             let path = below(&hierarchy, path);
             let removed = remove(&path).map_err(|e| {
-                if e.kind() == io::ErrorKind::ResourceBusy {
-                    kill_all(&path);
-                }
+                busy |= e.kind() == io::ErrorKind::ResourceBusy;
                 not_removed(&path, &e)
             });
             first = first.and(removed);
         }
     }
+    if busy {
+        kill_lost(uid, host);
+    }
     first
+}
+
+/// Kills what runs in the cgroup of a pod of which nothing should: the runtime lost it.
+pub fn kill_lost(uid: &Uid, host: &Host) {
+    let mut lost = BTreeMap::new();
+    for hierarchy in hierarchies(Path::new(ROOT)) {
+        for path in paths_of(uid, host) {
+            processes(&below(&hierarchy, &path), &mut lost);
+        }
+    }
+    for (process, cgroup) in lost {
+        warn!(cgroup = %cgroup.display(), process, "killed; the runtime had lost it");
+        // One that is gone by now is as good.
+        kill(Pid::from_raw(process), Signal::SIGKILL).ok();
+    }
+}
+
+/// The cgroups that a pod may have, by its class.
+fn paths_of(uid: &Uid, host: &Host) -> [String; 3] {
+    [
+        QosClass::Guaranteed,
+        QosClass::Burstable,
+        QosClass::BestEffort,
+    ]
+    .map(|class| path_of(uid, class, host))
 }
 
 /// Stops slices, with which systemd removes their cgroups; those it does not know are no error.
@@ -234,21 +256,18 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Kills every process in a cgroup and those below it.
-fn kill_all(path: &Path) {
+/// Gathers the processes in a cgroup and those below it.
+fn processes(path: &Path, into: &mut BTreeMap<i32, PathBuf>) {
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            kill_all(&entry.path());
+            processes(&entry.path(), into);
         }
     }
-    let processes = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    let listed = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
     // One of another process namespace than the agent's is shown as 0.
-    let ids = processes.lines().filter_map(|line| line.parse().ok());
-    for id in ids.filter(|id| *id > 0) {
-        warn!(cgroup = %path.display(), process = id, "killed; the runtime had lost it");
-        // One that is gone by now is as good.
-        kill(Pid::from_raw(id), Signal::SIGKILL).ok();
-    }
+    let ids = listed.lines().filter_map(|line| line.parse().ok());
+    let ids = ids.filter(|id| *id > 0);
+    into.extend(ids.map(|id| (id, path.to_owned())));
 }
 
 fn below(root: &Path, path: &str) -> PathBuf {

@@ -44,7 +44,17 @@ impl Runtime {
             Action::StopContainers { targets } => self.stop_containers(targets).await,
             Action::RemoveContainer { id, container } => self.remove_container(id, container).await,
             Action::StopSandbox { id } => self.stop_sandbox(id).await,
-            Action::RemoveSandbox { id } => self.remove_sandbox(id).await,
+            Action::RemoveSandbox { id, ends } => {
+                let removed = self.remove_sandbox(id).await;
+                if let (Some(uid), Err(Stop::Error(error))) = (ends, &removed)
+                    && !error.is_connection_lost()
+                {
+                    // containerd refuses as long as a process runs that it takes for ended, as when
+                    // its start was cut off; the next try finds it gone.
+                    cgroup::kill_lost(uid, &self.host());
+                }
+                removed
+            }
         };
         outcome.or_else(Stop::into_outcome)
     }

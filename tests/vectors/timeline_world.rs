@@ -204,7 +204,7 @@ impl World {
                 self.call("StopPodSandbox", "sandbox", 0, String::new());
                 self.kill_sandbox(Some(id));
             }
-            Action::RemoveSandbox { id } => self.remove_sandbox(id),
+            Action::RemoveSandbox { id, .. } => self.remove_sandbox(id),
             Action::CheckPorts { .. }
             | Action::UpdateResources { .. }
             | Action::Teardown { .. } => {}

@@ -166,7 +166,7 @@ impl World {
                     .retain(|container| container.id != *id);
             }
             Action::StopSandbox { id } => self.set_sandbox(id, SandboxState::NotReady),
-            Action::RemoveSandbox { id } => self.remove_sandbox(id),
+            Action::RemoveSandbox { id, .. } => self.remove_sandbox(id),
             Action::Teardown { .. } => assert!(self.have.is_none(), "teardown comes last"),
         }
         Outcome::Done

@@ -53,6 +53,15 @@ pub enum Point {
     After(usize),
 }
 
+impl Point {
+    /// The number of the call.
+    pub fn number(self) -> usize {
+        match self {
+            Self::Before(n) | Self::Within(n) | Self::After(n) => n,
+        }
+    }
+}
+
 /// What happens.
 pub enum Fault {
     /// The process is killed with SIGKILL, and the call has no answer.
