@@ -71,6 +71,8 @@ pub async fn watch_events(
         }
         was_reachable = connected;
         let pause = if error.is_unimplemented() {
+            // Lists are all there is.
+            let _ = hints.send(Hint::All);
             LAST_RETRY
         } else {
             delay

@@ -18,6 +18,7 @@ mod bed;
 mod cgroups;
 mod crash_points;
 mod events;
+mod events_missed;
 mod eviction;
 mod exec;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     service::register(&mut suite);
     logs::register(&mut suite);
     many::register(&mut suite);
+    events_missed::register(&mut suite);
     order::register(&mut suite);
     shutdown::register(&mut suite);
     probes::register(&mut suite);

@@ -4,7 +4,7 @@
 //!
 //! One connection here is one connection there, so that an agent that is killed leaves containerd as
 //! it does without a proxy: with calls that are cut off. It knows gRPC's paths and its status, and no
-//! message.
+//! message but the one that it can give itself: that the runtime is another than containerd.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -15,10 +15,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http2::SendRequest;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -93,6 +93,7 @@ struct Tally {
     cut: Vec<String>,
     completed: usize,
     methods: BTreeMap<String, usize>,
+    disguised: bool,
     faults: Vec<(Point, Fault)>,
 }
 
@@ -139,6 +140,12 @@ impl Proxy {
     /// Its socket as `containerRuntimeEndpoint` has it.
     pub fn endpoint(&self) -> String {
         format!("unix://{}", self.socket.display())
+    }
+
+    /// From now on containerd looks like another runtime: it has another name, and none of its own
+    /// services.
+    pub fn disguise(&self) {
+        lock(&self.tally).disguised = true;
     }
 
     /// Has a fault happen, once.
@@ -218,6 +225,14 @@ async fn pass(
 ) -> Result<Answer, hyper::Error> {
     let path = request.uri().path();
     let method = path.rsplit('/').next().unwrap_or_default().to_owned();
+    if lock(tally).disguised {
+        if path.starts_with("/containerd.") {
+            return Ok(failure(tonic::Code::Unimplemented, "unknown service"));
+        }
+        if method == "Version" {
+            return Ok(other_version());
+        }
+    }
     if !path.starts_with("/runtime.v1.") || !MUTATING.contains(&method.as_str()) {
         *lock(tally).methods.entry(method).or_default() += 1;
         return Ok(sender.send_request(request).await?.map(BodyExt::boxed));
@@ -310,6 +325,25 @@ fn failure(code: tonic::Code, message: &'static str) -> Answer {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from(i32::from(code)));
     headers.insert("grpc-message", HeaderValue::from_static(message));
+    answer
+}
+
+/// CRI's VersionResponse of a runtime that does not exist.
+fn other_version() -> Answer {
+    let mut message = vec![];
+    for (number, text) in [(1u8, "0.1.0"), (2, "other"), (3, "1.2.3"), (4, "v1")] {
+        let length = u8::try_from(text.len()).expect("short");
+        message.extend([number << 3 | 2, length]);
+        message.extend(text.as_bytes());
+    }
+    let length = u32::try_from(message.len()).expect("short");
+    let frame = [&[0], &length.to_be_bytes()[..], &message].concat();
+    let ok = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from(0))]);
+    let body = Full::new(Bytes::from(frame)).with_trailers(std::future::ready(Some(Ok(ok))));
+    let body = body.map_err(|never: Infallible| match never {});
+    let mut answer = Response::new(body.boxed());
+    let content = HeaderValue::from_static("application/grpc");
+    answer.headers_mut().insert(CONTENT_TYPE, content);
     answer
 }
 
