@@ -122,9 +122,11 @@ impl Runtime {
     /// The image as it is there; `took` is the time of the pull that brought it.
     fn present(&self, image: cri::Image, stale: Option<Reason>, took: Option<Duration>) -> Outcome {
         let size = image.size;
+        // As kubelet's getImageUser: an image that names no user runs as root.
+        let nobody = image.username.is_empty().then_some(0);
         Outcome::Image(ImageState::Present {
             image_ref: image.id,
-            uid: image.uid.map(|uid| uid.value),
+            uid: image.uid.map(|uid| uid.value).or(nobody),
             username: image.username,
             at: self.now(),
             stale,

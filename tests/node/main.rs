@@ -17,9 +17,11 @@ mod bad_input;
 mod bed;
 mod cgroups;
 mod crash_points;
+mod environment;
 mod events;
 mod events_missed;
 mod eviction;
+mod evidence;
 mod exec;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod harness;
@@ -37,12 +39,14 @@ mod pulls;
 mod registries;
 mod rollback;
 mod rollout;
+mod security;
 mod service;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod set;
 mod shutdown;
 mod suite;
 mod survival;
+mod volumes;
 
 use std::process::ExitCode;
 
@@ -59,6 +63,9 @@ fn main() -> ExitCode {
     logs::register(&mut suite);
     many::register(&mut suite);
     events_missed::register(&mut suite);
+    environment::register(&mut suite);
+    volumes::register(&mut suite);
+    security::register(&mut suite);
     order::register(&mut suite);
     shutdown::register(&mut suite);
     probes::register(&mut suite);
