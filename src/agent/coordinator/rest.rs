@@ -1,8 +1,11 @@
 //! Stops all pods before the machine goes down, those that came after others first, and keeps their
 //! records: the machine's next start brings them back.
 //!
-//! As kubelet v1.36 shuts a node down gracefully (KEP-2000), with the order of sets in place of
-//! priorities. Nothing new is made or started meanwhile, and what was ending goes on with that.
+//! As kubelet v1.36 shuts a node down gracefully (KEP-2000). Nothing new is made or started meanwhile,
+//! and what was ending goes on with that.
+//!
+//! Differs: the order is that of sets and not of priorities, and a pod stays the pod it is, where
+//! kubelet's ends as Failed.
 
 use jiff::Timestamp;
 
