@@ -117,10 +117,14 @@ pub fn runtime(config: &Config, node: &Arc<NodeFacts>) -> runtime::Options {
             resolv_conf: "/etc/resolv.conf".into(),
             features: translate::RuntimeFeatures {
                 apparmor: Path::new("/sys/kernel/security/apparmor/profiles").exists(),
+                selinux: Path::new("/sys/fs/selinux/enforce").exists(),
                 cgroup_v2: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
                 ..translate::RuntimeFeatures::default()
             },
-            settings: translate::PodSettings::default(),
+            settings: translate::PodSettings {
+                seccomp_root: config.paths.state.join("seccomp"),
+                ..translate::PodSettings::default()
+            },
         },
         clock: Timestamp::now,
     }

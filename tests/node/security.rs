@@ -13,6 +13,7 @@ pub fn register(suite: &mut Suite) {
     suite.together("security::users_and_rights", users_and_rights);
     suite.together("security::privileged_and_plain", privileged_and_plain);
     suite.together("security::what_is_refused", what_is_refused);
+    suite.together("security::a_profile_of_the_hosts", a_profile_of_the_hosts);
     suite.together("security::bounds", bounds);
 }
 
@@ -140,6 +141,29 @@ fn what_is_refused(containerd: &Arc<Containerd>) {
         });
         assert!(agent.running_of(name).is_empty(), "{name}");
     }
+}
+
+/// A seccomp profile below the state directory, which forbids one call.
+fn a_profile_of_the_hosts(containerd: &Arc<Containerd>) {
+    let mut agent = Agent::new(containerd, "security-profile");
+    let directory = agent.dir().join("state/seccomp/own");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}"#;
+    std::fs::write(directory.join("p.json"), profile).expect("a profile");
+    agent.start();
+    let script =
+        format!("mkdir /x 2>/dev/null || echo forbidden; grep Seccomp: /proc/self/status; {DONE}");
+    let set = Set {
+        script: &script,
+        container: &[
+            "securityContext: {seccompProfile: {type: Localhost, localhostProfile: own/p.json}}",
+        ],
+        ..sleeper("profile")
+    };
+    agent.put("a.yaml", &set.yaml());
+    let (_, text) = report(&agent, "profile");
+    assert_eq!(text, "forbidden\nSeccomp:\t2\nDONE\n");
 }
 
 fn bounds(containerd: &Arc<Containerd>) {

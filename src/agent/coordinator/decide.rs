@@ -37,7 +37,7 @@ pub(super) struct Decision {
 }
 
 /// The reasons that somebody wanted so.
-const CHOICES: [&str; 3] = ["Held", "Overridden", "Paused"];
+const CHOICES: [&str; 4] = ["Held", "NodeShutdown", "Overridden", "Paused"];
 
 impl Coordinator {
     /// Decides for one set.
