@@ -1,6 +1,6 @@
 //! `setlet check FILE…`: admits manifests as the agent would, without an agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::output::{Format, document};
-use crate::api::{self, Admitted, Object, ObjectRef, Rejected};
+use crate::api::{self, Admitted, Condition, Object, ObjectKey, ObjectRef, Rejected};
+use crate::plan::order;
 
 /// What to check.
 #[derive(Debug, clap::Args)]
@@ -49,14 +50,23 @@ struct Problem {
     message: String,
 }
 
+/// What the files have in common.
+#[derive(Default)]
+struct All {
+    /// Where each object was first.
+    first: BTreeMap<ObjectRef, String>,
+    /// By set: what it comes after, and the file, by number, and line that say so.
+    after: BTreeMap<ObjectKey, (BTreeSet<Condition>, usize, api::Origin)>,
+}
+
 /// Admits every file; errors go to standard error, a line for each good file to `out`.
 pub(super) fn check(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let mut checked = Vec::new();
-    let mut first = BTreeMap::new();
+    let mut all = All::default();
     for path in &args.files {
         for (file, text) in read(path)? {
             checked.push(match text {
-                Ok(text) => admit(&file, &text, &mut first),
+                Ok(text) => admit(&file, &text, checked.len(), &mut all),
                 Err(why) => Checked {
                     file,
                     objects: Vec::new(),
@@ -66,6 +76,7 @@ pub(super) fn check(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome>
             });
         }
     }
+    add_cycles(&mut checked, &all);
     if args.output.is_some() {
         document(Format::Json, &checked, out)?;
     } else {
@@ -112,7 +123,7 @@ fn line(file: &str, error: &Problem) -> String {
     )
 }
 
-fn admit(file: &str, text: &[u8], first: &mut BTreeMap<ObjectRef, String>) -> Checked {
+fn admit(file: &str, text: &[u8], number: usize, all: &mut All) -> Checked {
     let mut checked = Checked {
         file: file.to_owned(),
         objects: Vec::new(),
@@ -121,11 +132,37 @@ fn admit(file: &str, text: &[u8], first: &mut BTreeMap<ObjectRef, String>) -> Ch
     };
     for result in api::admit(file, text) {
         match result {
-            Ok(admitted) => take(&mut checked, &admitted, first),
+            Ok(admitted) => {
+                take(&mut checked, &admitted, &mut all.first);
+                if let Object::DaemonSet(set) = &admitted.object {
+                    let origin = admitted.origin.clone();
+                    let after = all.after.entry(set.key().clone());
+                    after.or_insert((set.after(), number, origin));
+                }
+            }
             Err(rejected) => checked.errors.extend(problems(&rejected)),
         }
     }
     checked
+}
+
+/// Sets that wait for each other are refused only together.
+fn add_cycles(checked: &mut [Checked], all: &All) {
+    for (key, (_, number, origin)) in &all.after {
+        let after = |key: &ObjectKey| all.after.get(key).map(|(after, ..)| after);
+        let Some(reason) = order::cyclic(key, after) else {
+            continue;
+        };
+        let message = reason.message.trim_start_matches(order::FIELD);
+        checked[*number].errors.push(Problem {
+            document: origin.document,
+            object: Some(format!("DaemonSet {key}")),
+            line: origin.line,
+            column: 1,
+            field: order::FIELD.to_owned(),
+            message: message.trim_start_matches(": ").to_owned(),
+        });
+    }
 }
 
 /// Takes an admitted object; the agent runs the first of a name, and so refuses this one if it is

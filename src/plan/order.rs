@@ -14,6 +14,9 @@ const WAITING: &str = "WaitingFor";
 /// The word of the reason for sets that wait for each other.
 const CYCLE: &str = "CyclicOrder";
 
+/// The field that says what a set comes after.
+pub const FIELD: &str = "metadata.annotations[setlet.dev/after]";
+
 /// How a set that is in the directory stands on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -44,8 +47,8 @@ pub fn plan_order(
     let after = |key: &ObjectKey| sets.get(key).map(|fact| &fact.after);
     let mut waiting = BTreeMap::new();
     for (key, fact) in sets {
-        let reasons: Vec<Reason> = match cycle(key, after) {
-            Some(cycle) => vec![cycle_reason(&cycle)],
+        let reasons: Vec<Reason> = match cyclic(key, after) {
+            Some(reason) => vec![reason],
             None => fact
                 .after
                 .iter()
@@ -57,6 +60,14 @@ pub fn plan_order(
         }
     }
     waiting
+}
+
+/// The reason for a set that waits for itself by way of others, as far as `after` knows them.
+pub fn cyclic<'a>(
+    key: &'a ObjectKey,
+    after: impl Fn(&ObjectKey) -> Option<&'a BTreeSet<Condition>>,
+) -> Option<Reason> {
+    cycle(key, after).map(|cycle| cycle_reason(&cycle))
 }
 
 /// Whether a reason is one that only time, or another set, takes away: images may be had meanwhile.
@@ -141,8 +152,8 @@ fn cycle_reason(cycle: &[&ObjectKey]) -> Reason {
     let names: Vec<_> = cycle.iter().map(ToString::to_string).collect();
     let way = names.join(" -> ");
     let message = format!(
-        "metadata.annotations[setlet.dev/after]: sets wait for each other: {way}; none of them is \
-         started until one gives way, what runs goes on"
+        "{FIELD}: sets wait for each other: {way}; none of them is started until one gives way, what \
+         runs goes on"
     );
     Reason::new(CYCLE, message)
 }

@@ -219,6 +219,13 @@ fn a_cycle_is_named(containerd: &Arc<Containerd>) {
     let way = "default/knot -> default/loop -> default/knot";
     let status = wait_status(&agent, &[way]);
     assert!(status.matches(way).count() >= 2, "both say it: {status}");
+    let manifests = agent.manifest("").display().to_string();
+    let checked = agent.try_setlet(&["check", &manifests]);
+    let line = format!(
+        "loop.yaml:1:1: metadata.annotations[setlet.dev/after]: sets wait for each other: {way}"
+    );
+    assert_eq!(checked.code, Some(1));
+    assert!(checked.stderr.contains(&line), "{}", checked.stderr);
 
     // The set that runs joins in, and is changed: it goes on as it was.
     let joined = follower("runs", "loop").replace("echo up", "echo changed");
