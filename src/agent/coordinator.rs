@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -42,6 +42,10 @@ use history::SetState;
 const STORE_RETRY: Duration = Duration::from_secs(5);
 /// The longest sleep until a set's own time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// How old a list may be. What is listed later is something that came after all, as of a call that was
+/// cut off.
+const OLD_LIST: SignedDuration = SignedDuration::from_secs(20);
 
 /// What the runtime has of the agent's pods, by uid; `None` until it was listed once.
 pub type Inventory = Option<Arc<BTreeMap<Uid, ObservedPod>>>;
@@ -90,8 +94,8 @@ pub struct Coordinator {
     /// By set: its history.
     sets: BTreeMap<ObjectKey, SetState>,
     reports: BTreeMap<ObjectKey, Arc<SetReport>>,
-    /// Pods that ended and that an older list of the runtime may still name.
-    gone: BTreeSet<Uid>,
+    /// Pods that ended and that an older list of the runtime may still name, with the time of that.
+    gone: BTreeMap<Uid, Timestamp>,
     /// Sets to decide again.
     dirty: BTreeSet<ObjectKey>,
     /// Sets to decide again at a time.
@@ -148,7 +152,7 @@ impl Coordinator {
             inventory: None,
             sets: sets.collect(),
             reports: BTreeMap::new(),
-            gone: BTreeSet::new(),
+            gone: BTreeMap::new(),
             dirty: BTreeSet::new(),
             wakes: BTreeMap::new(),
             store_failed: false,
@@ -253,7 +257,9 @@ impl Coordinator {
         self.reporter.report_runtime(trouble.as_ref());
         self.runtime_lost = trouble.is_some();
         let Some(listed) = &inventory else { return };
-        self.gone.retain(|uid| listed.contains_key(uid));
+        let now = (self.clock)();
+        self.gone
+            .retain(|uid, at| listed.contains_key(uid) && now.duration_since(*at) < OLD_LIST);
         for slot in self.ledger.all_mut() {
             if let Some(found) = listed.get(&slot.record.key.uid) {
                 slot.see(found);
@@ -294,7 +300,7 @@ impl Coordinator {
                 self.dirty.extend(self.ledger.sets().cloned());
             }
         }
-        self.gone.insert(uid.clone());
+        self.gone.insert(uid.clone(), (self.clock)());
     }
 
     /// Decides for every dirty set and publishes what came of it.
@@ -322,7 +328,7 @@ impl Coordinator {
         };
         for found in listed.values() {
             let uid = &found.key.uid;
-            if self.ledger.get(uid).is_some() || self.gone.contains(uid) {
+            if self.ledger.get(uid).is_some() || self.gone.contains_key(uid) {
                 continue;
             }
             let now = (self.clock)();

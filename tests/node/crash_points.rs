@@ -300,7 +300,8 @@ fn run(
 
 fn end(agent: &Agent, proxy: &Proxy) -> End {
     let mut left: Vec<_> = agent
-        .containers()
+        .containerd()
+        .known(agent.containers())
         .into_iter()
         .map(|one| {
             let revision = one.label("controller-revision-hash").to_owned();

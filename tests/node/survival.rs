@@ -217,7 +217,7 @@ fn killed_at_any_moment(containerd: &Arc<Containerd>) {
     }
     agent.start();
     agent.wait_for(SOON, "one pod with one container, the newest", || {
-        let all = agent.containers();
+        let all = containerd.known(agent.containers());
         let running = agent.running_of("hunted");
         // A start that the last kill cut off may have failed: then one that ended is kept, as any.
         let alike = |one: &&Container| running.iter().any(|runs| runs.pod() == one.pod());
@@ -235,7 +235,12 @@ fn killed_at_any_moment(containerd: &Arc<Containerd>) {
         }
     });
     agent.remove("a.yaml");
-    agent.wait_empty();
+    agent.wait_for(SOON, "nothing is left", || {
+        match containerd.known(agent.containers()).as_slice() {
+            [] => Ok(()),
+            left => Err(format!("{left:?}")),
+        }
+    });
 }
 
 fn containerd_restarts() {

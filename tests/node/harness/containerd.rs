@@ -2,7 +2,7 @@
 //! What it is configured with, and how it is found again after a crash, is in
 //! `private-containerd.sh`, which the demo uses too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +15,8 @@ use containerd_client::services::v1::{ListContainersRequest, ListTasksRequest};
 use containerd_client::with_namespace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use setlet::cri;
+use setlet::cri::runtime_service_client::RuntimeServiceClient;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 
@@ -263,6 +265,23 @@ impl Containerd {
             .collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
+    }
+
+    /// Of these, what runs or CRI knows of. Of a call that was cut off containerd 2.1 may keep a container
+    /// that its CRI does not list, which nobody who speaks CRI can remove.
+    pub fn known(&self, containers: Vec<Container>) -> Vec<Container> {
+        let (pods, listed) = block_on(async {
+            let mut runtime = RuntimeServiceClient::new(self.channel().await);
+            let pods = runtime.list_pod_sandbox(cri::ListPodSandboxRequest::default());
+            let pods = pods.await.expect("CRI lists sandboxes").into_inner().items;
+            let listed = runtime.list_containers(cri::ListContainersRequest::default());
+            let listed = listed.await.expect("CRI lists containers").into_inner();
+            (pods, listed.containers)
+        });
+        let ids = pods.into_iter().map(|pod| pod.id);
+        let ids: BTreeSet<_> = ids.chain(listed.into_iter().map(|one| one.id)).collect();
+        let is_known = |one: &Container| one.pid.is_some() || ids.contains(&one.id);
+        containers.into_iter().filter(is_known).collect()
     }
 
     /// A connection to [`Self::socket`], for the raw CRI client or containerd's own services.
