@@ -49,11 +49,7 @@ pub(super) fn plan_end(
         ));
         return;
     }
-    let ready = have.sandboxes.iter().filter(|sandbox| is_ready(sandbox));
-    plan.actions
-        .extend(ready.map(|sandbox| Action::StopSandbox {
-            id: sandbox.id.clone(),
-        }));
+    stop_sandboxes(have, plan);
     plan.actions
         .extend(have.sandboxes.iter().map(|sandbox| Action::RemoveSandbox {
             id: sandbox.id.clone(),
@@ -95,13 +91,18 @@ pub(super) fn plan_rest(
             ));
             return;
         }
-        let ready = have.sandboxes.iter().filter(|sandbox| is_ready(sandbox));
-        plan.actions
-            .extend(ready.map(|sandbox| Action::StopSandbox {
-                id: sandbox.id.clone(),
-            }));
+        stop_sandboxes(have, plan);
     }
     plan.at_rest = plan.actions.is_empty();
+}
+
+/// Plans to release the network of what stands ready.
+fn stop_sandboxes(have: &ObservedPod, plan: &mut PodPlan) {
+    let ready = have.sandboxes.iter().filter(|sandbox| is_ready(sandbox));
+    plan.actions
+        .extend(ready.map(|sandbox| Action::StopSandbox {
+            id: sandbox.id.clone(),
+        }));
 }
 
 /// Whether an earlier failure to stop or remove something still has to be waited out.
