@@ -150,17 +150,16 @@ fn admit(file: &str, text: &[u8], number: usize, all: &mut All) -> Checked {
 fn add_cycles(checked: &mut [Checked], all: &All) {
     for (key, (_, number, origin)) in &all.after {
         let after = |key: &ObjectKey| all.after.get(key).map(|(after, ..)| after);
-        let Some(reason) = order::cyclic(key, after) else {
+        let Some(message) = order::cyclic(key, after) else {
             continue;
         };
-        let message = reason.message.trim_start_matches(order::FIELD);
         checked[*number].errors.push(Problem {
             document: origin.document,
             object: Some(format!("DaemonSet {key}")),
             line: origin.line,
             column: 1,
             field: order::FIELD.to_owned(),
-            message: message.trim_start_matches(": ").to_owned(),
+            message,
         });
     }
 }

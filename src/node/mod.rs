@@ -1,5 +1,6 @@
 //! What is known of this machine: its name, labels, taints, addresses and capacity, as one
-//! [`NodeFacts`]; whether a kubelet here would fight with the agent; what sets wait for; and whether it goes down.
+//! [`NodeFacts`]; whether a kubelet here would fight with the agent; what sets wait for; and whether
+//! it goes down.
 //!
 //! Follows kubelet v1.36 where it registers its Node object. Decides nothing about pods.
 

@@ -48,7 +48,7 @@ pub fn plan_order(
     let mut waiting = BTreeMap::new();
     for (key, fact) in sets {
         let reasons: Vec<Reason> = match cyclic(key, after) {
-            Some(reason) => vec![reason],
+            Some(why) => vec![Reason::new(CYCLE, format!("{FIELD}: {why}"))],
             None => fact
                 .after
                 .iter()
@@ -62,12 +62,13 @@ pub fn plan_order(
     waiting
 }
 
-/// The reason for a set that waits for itself by way of others, as far as `after` knows them.
+/// What is wrong with [`FIELD`] of a set that waits for itself by way of others, as far as `after` knows
+/// them.
 pub fn cyclic<'a>(
     key: &'a ObjectKey,
     after: impl Fn(&ObjectKey) -> Option<&'a BTreeSet<Condition>>,
-) -> Option<Reason> {
-    cycle(key, after).map(|cycle| cycle_reason(&cycle))
+) -> Option<String> {
+    cycle(key, after).map(|cycle| in_words(&cycle))
 }
 
 /// Whether a reason is one that only time, or another set, takes away: images may be had meanwhile.
@@ -107,7 +108,8 @@ pub fn ends_after(dependents: &[&ObjectKey]) -> Reason {
     )
 }
 
-/// The reason for every set when the machine goes down; the word is that of kubelet's node event.
+/// The reason for every set when the machine goes down; the word is the one with which
+/// kubelet refuses pods while its node shuts down.
 #[must_use]
 pub fn goes_down() -> Reason {
     Reason::new(
@@ -148,14 +150,13 @@ fn unmet(
     Some(Reason::new(WAITING, format!("{subject}: {why}")))
 }
 
-fn cycle_reason(cycle: &[&ObjectKey]) -> Reason {
+fn in_words(cycle: &[&ObjectKey]) -> String {
     let names: Vec<_> = cycle.iter().map(ToString::to_string).collect();
     let way = names.join(" -> ");
-    let message = format!(
-        "{FIELD}: sets wait for each other: {way}; none of them is started until one gives way, what \
-         runs goes on"
-    );
-    Reason::new(CYCLE, message)
+    format!(
+        "sets wait for each other: {way}; none of them is started until one gives way, what runs \
+         goes on"
+    )
 }
 
 /// The shortest way from a set back to itself, beginning at the smallest key on it, so that every
