@@ -6,9 +6,14 @@ use crate::harness::{Agent, Container};
 /// The end of a script whose output [`report`] reads: it says that it is done, and stays.
 pub const DONE: &str = "echo DONE; trap 'exit 0' TERM; while :; do sleep 1; done";
 
-/// What the one running container of a set has printed, once it is done: its container, and the lines.
+/// What the container `main` of a set has printed, once it is done: its container, and the lines.
 pub fn report(agent: &Agent, set: &str) -> (Container, String) {
-    let running = agent.wait_running(set, 1).remove(0);
+    let running = agent.wait_for(SOON, &format!("{set} has its main container"), || {
+        let running = agent.running_of(set);
+        let names: Vec<_> = running.iter().map(|one| one.name().to_owned()).collect();
+        let main = running.into_iter().find(|one| one.name() == "main");
+        main.ok_or(format!("{names:?} run"))
+    });
     let text = agent.wait_for(SOON, &format!("{set} has printed what it found"), || {
         let text = printed(agent, &running);
         if text.lines().any(|line| line == "DONE") {
