@@ -22,13 +22,11 @@ pub fn register(suite: &mut Suite) {
     );
     suite.together("logs::max_files_are_kept", max_files_are_kept);
     suite.together("logs::the_container_before", the_container_before);
-    suite.together("logs::a_rotation_cut_short", a_rotation_cut_short);
-    suite.together("logs::a_full_disk", a_full_disk);
     suite.alone("logs::a_fast_writer", a_fast_writer);
 }
 
 /// An agent that rotates logs at a size.
-fn agent(containerd: &Arc<Containerd>, node: &str, max_size: &str, max_files: u32) -> Agent {
+pub fn agent(containerd: &Arc<Containerd>, node: &str, max_size: &str, max_files: u32) -> Agent {
     let mut agent = Agent::new(containerd, node);
     agent.config["containerLog"] = json!({"maxSize": max_size, "maxFiles": max_files});
     agent.config["crashLoopBackOff"] = json!({"initial": "1s"});
@@ -37,23 +35,24 @@ fn agent(containerd: &Arc<Containerd>, node: &str, max_size: &str, max_files: u3
 }
 
 /// Counts in lines of 100 bytes, `step` of them every 50 ms, up to `end`.
-fn count(end: u32, step: u32) -> String {
+pub fn count(end: u32, step: u32) -> String {
     format!(
         "i=0; while [ $i -lt {end} ]; do i=$((i+1)); printf '%08d %090d\\n' $i 0; \
          [ $((i % {step})) -ne 0 ] || sleep 0.05; done; "
     )
 }
 
-const REST: &str = "echo end; trap 'exit 0' TERM; while :; do sleep 1; done";
+/// What follows it: the end is told, and the container stays.
+pub const REST: &str = "echo end; trap 'exit 0' TERM; while :; do sleep 1; done";
 
 /// What [`count`] printed, without the padding.
-fn numbers(text: &str) -> Vec<u32> {
+pub fn numbers(text: &str) -> Vec<u32> {
     let number = |line: &str| line.split(' ').next().and_then(|n| n.parse().ok());
     text.lines().filter_map(number).collect()
 }
 
 /// The numbers from one to another that a log must have; says where it differs.
-fn assert_numbers(text: &str, first: u32, last: u32) {
+pub fn assert_numbers(text: &str, first: u32, last: u32) {
     let found = numbers(text);
     let wrong = (first..=last)
         .zip(&found)
@@ -63,7 +62,7 @@ fn assert_numbers(text: &str, first: u32, last: u32) {
 }
 
 /// The directory of the logs of a set's only container.
-fn directory(agent: &Agent, set: &str) -> PathBuf {
+pub fn directory(agent: &Agent, set: &str) -> PathBuf {
     let prefix = format!("default_{set}-");
     let pods = std::fs::read_dir(agent.dir().join("log/pods")).expect("the logs' directory");
     let mut pods = pods.map(|pod| pod.expect("a pod's directory"));
@@ -72,7 +71,7 @@ fn directory(agent: &Agent, set: &str) -> PathBuf {
 }
 
 /// The names and sizes of a container's log files.
-fn files(directory: &Path) -> Vec<(String, u64)> {
+pub fn files(directory: &Path) -> Vec<(String, u64)> {
     let entries = std::fs::read_dir(directory).into_iter().flatten();
     let mut files: Vec<_> = entries
         .flatten()
@@ -85,7 +84,8 @@ fn files(directory: &Path) -> Vec<(String, u64)> {
     files
 }
 
-fn wait_log(agent: &Agent, set: &str, what: &str) {
+/// Waits until one of the last lines is this.
+pub fn wait_log(agent: &Agent, set: &str, what: &str) {
     agent.wait_for(SOON * 2, &format!("{set} logs {what:?}"), || {
         let text = agent.setlet(&["logs", &format!("ds/{set}"), "--tail", "3"]);
         if text.lines().any(|line| line == what) {
@@ -97,7 +97,7 @@ fn wait_log(agent: &Agent, set: &str, what: &str) {
 }
 
 /// A counter of `setlet metrics`.
-fn counted(agent: &Agent, name: &str) -> u64 {
+pub fn counted(agent: &Agent, name: &str) -> u64 {
     let (_, text) = agent.http("/metrics").expect("metrics");
     let value = text.lines().find_map(|line| line.strip_prefix(name));
     value
@@ -177,7 +177,7 @@ fn nothing_is_lost_or_doubled(containerd: &Arc<Containerd>) {
     });
 }
 
-fn gap(found: &[u32]) -> Option<&[u32]> {
+pub fn gap(found: &[u32]) -> Option<&[u32]> {
     found.windows(2).find(|pair| pair[1] != pair[0] + 1)
 }
 
@@ -262,86 +262,6 @@ fn the_container_before(containerd: &Arc<Containerd>) {
             Err(format!("{files:?}"))
         }
     });
-}
-
-fn a_rotation_cut_short(containerd: &Arc<Containerd>) {
-    let mut agent = agent(containerd, "logs-cut", "1Mi", 5);
-    let script = format!("{}{REST}", count(400, 5));
-    let set = Set {
-        script: &script,
-        ..sleeper("cut")
-    };
-    agent.put("cut.yaml", &set.yaml());
-    let before = agent.wait_running("cut", 1);
-    agent.kill9();
-    let directory = directory(&agent, "cut");
-    let log = directory.join("0.log");
-    std::fs::rename(&log, directory.join("0.log.20260102-030405")).expect("rename the log");
-    std::fs::write(directory.join("0.log.20260102-030404.tmp"), "half").expect("half a file");
-    thread::sleep(Duration::from_millis(500));
-    agent.start();
-    agent.wait_for(SOON, "the log is there again", || {
-        let files = files(&directory);
-        let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
-        if names == ["0.log", "0.log.20260102-030405"] {
-            Ok(())
-        } else {
-            Err(format!("{names:?}"))
-        }
-    });
-    wait_log(&agent, "cut", "end");
-    assert_numbers(&agent.setlet(&["logs", "ds/cut"]), 1, 400);
-    assert_eq!(agent.wait_running("cut", 1), before);
-}
-
-/// Unmounts when the trial ends.
-struct Mounted(PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let flags = nix::mount::MntFlags::MNT_DETACH;
-        nix::mount::umount2(&self.0, flags).ok();
-    }
-}
-
-fn a_full_disk(containerd: &Arc<Containerd>) {
-    let mut agent = Agent::new(containerd, "logs-full");
-    let logs = agent.dir().join("log/pods");
-    std::fs::create_dir_all(&logs).expect("the logs' directory");
-    let no_flags = nix::mount::MsFlags::empty();
-    nix::mount::mount(
-        Some("tmpfs"),
-        &logs,
-        Some("tmpfs"),
-        no_flags,
-        Some("size=1m"),
-    )
-    .expect("a small disk");
-    let _mounted = Mounted(logs);
-    agent.config["containerLog"] = json!({"maxSize": "100Ki", "maxFiles": 100});
-    agent.start();
-    // More than there is room for, in the end.
-    let script = format!("{}{REST}", count(20_000, 200));
-    let set = Set {
-        script: &script,
-        ..sleeper("full")
-    };
-    agent.put("full.yaml", &set.yaml());
-    agent.wait_running("full", 1);
-    let failed = "setlet_log_compressions_total{result=\"failed\"}";
-    agent.wait_for(SOON * 2, "a compression has failed", || {
-        match counted(&agent, failed) {
-            0 => Err(format!("{:?}", files(&directory(&agent, "full")))),
-            _ => Ok(()),
-        }
-    });
-    assert!(agent.log_tail().contains("No space left on device"));
-    assert!(agent.running());
-    let found = numbers(&agent.setlet(&["logs", "ds/full"]));
-    assert_eq!(gap(&found[..1000]), None);
-    agent.setlet(&["status"]);
-    agent.remove("full.yaml");
-    agent.wait_empty();
 }
 
 fn a_fast_writer() {

@@ -25,6 +25,8 @@ mod evidence;
 mod exec;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod harness;
+mod health;
+mod hooks;
 mod host_paths;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod image;
@@ -32,6 +34,7 @@ mod images;
 mod in_place;
 mod lifecycle;
 mod logs;
+mod logs_trouble;
 mod many;
 mod order;
 mod probes;
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
     host_paths::register(&mut suite);
     service::register(&mut suite);
     logs::register(&mut suite);
+    logs_trouble::register(&mut suite);
     many::register(&mut suite);
     events_missed::register(&mut suite);
     environment::register(&mut suite);
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
     security::register(&mut suite);
     order::register(&mut suite);
     shutdown::register(&mut suite);
+    hooks::register(&mut suite);
     probes::register(&mut suite);
     images::register(&mut suite);
     registries::register(&mut suite);

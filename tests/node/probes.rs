@@ -1,4 +1,4 @@
-//! Probes and hooks: what they gate, what they restart, and that hooks run when they should.
+//! Probes: what they gate and what they restart.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::harness::agent::SOON;
 use crate::harness::{Agent, Container, Containerd};
+use crate::health::{Health, NOT_SERVING, SERVING};
 use crate::set::{Set, sleeper};
 use crate::suite::Suite;
 
@@ -22,31 +23,18 @@ pub fn register(suite: &mut Suite) {
         "probes::a_restart_of_the_agent_kills_nothing",
         agent_restarts,
     );
-    suite.together(
-        "probes::post_start_runs_and_its_failure_restarts",
-        post_start,
-    );
-    suite.together(
-        "probes::post_start_is_run_once_over_a_kill",
-        post_start_once,
-    );
-    suite.together(
-        "probes::a_hook_that_hangs_does_not_hold_the_end",
-        post_start_hangs,
-    );
-    suite.together("probes::pre_stop_runs_inside_the_grace", pre_stop);
-    suite.together("probes::pre_stop_is_cut_at_the_grace", pre_stop_is_cut);
+    suite.together("probes::a_grpc_service_is_asked", grpc);
 }
 
 /// A directory that pods of the trial may write to.
-fn shared(agent: &Agent) -> PathBuf {
+pub fn shared(agent: &Agent) -> PathBuf {
     let path = agent.dir().join("shared");
     std::fs::create_dir_all(&path).expect("a directory for the pod");
     path
 }
 
 /// The lines that put it at `/shared` in a pod and its container.
-fn mounted(agent: &Agent) -> (String, String) {
+pub fn mounted(agent: &Agent) -> (String, String) {
     let path = shared(agent);
     (
         format!(
@@ -69,13 +57,13 @@ fn the_pod(agent: &Agent, set: &str) -> Result<Value, String> {
     found.ok_or_else(|| format!("no pod of {set}"))
 }
 
-fn status(agent: &Agent, set: &str) -> Result<Value, String> {
+pub fn status(agent: &Agent, set: &str) -> Result<Value, String> {
     let pod = the_pod(agent, set)?;
     Ok(pod["status"]["containerStatuses"][0].clone())
 }
 
 /// Waits until the first container's status has these values of `started`, `ready`.
-fn wait_status(agent: &Agent, set: &str, started: bool, ready: bool) {
+pub fn wait_status(agent: &Agent, set: &str, started: bool, ready: bool) {
     agent.wait_for(SOON, &format!("started {started}, ready {ready}"), || {
         let status = status(agent, set)?;
         if status["started"] == started && status["ready"] == ready {
@@ -185,6 +173,48 @@ fn http_and_tcp(containerd: &Arc<Containerd>) {
     }
 }
 
+/// Against a real service: which one is asked, how, and what its answers mean.
+fn grpc(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "grpc");
+    let health = Health::start(&[("", SERVING), ("slow.Start", NOT_SERVING)]);
+    let port = health.port;
+    let readiness = format!(
+        "readinessProbe: {{grpc: {{port: {port}, service: slow.Start}}, periodSeconds: 1}}"
+    );
+    let liveness =
+        format!("livenessProbe: {{grpc: {{port: {port}}}, periodSeconds: 1, failureThreshold: 2}}");
+    let set = Set {
+        pod: &["hostNetwork: true"],
+        container: &[&readiness, &liveness],
+        ..sleeper("served")
+    };
+    agent.put("a.yaml", &set.yaml());
+    let before = agent.wait_running("served", 1).remove(0);
+    let said = "service unhealthy (responded with \"NOT_SERVING\")";
+    agent.wait_for(SOON, "the answer is told", || {
+        let told = agent.setlet(&["describe", "pod", before.pod()]);
+        if told.contains(said) {
+            Ok(())
+        } else {
+            Err(told)
+        }
+    });
+    wait_status(&agent, "served", true, false);
+    health.set("slow.Start", SERVING);
+    wait_status(&agent, "served", true, true);
+    for (path, service, headers) in health.asked() {
+        assert_eq!(path, "/grpc.health.v1.Health/Check", "{service:?}");
+        let header = |name: &str| headers[name].to_str().unwrap_or_default().to_owned();
+        assert_eq!(header("content-type"), "application/grpc");
+        assert!(header("user-agent").starts_with("kube-probe/1.36 "));
+    }
+    let asked = |of: &str| health.asked().iter().any(|(_, service, _)| service == of);
+    assert!(asked("") && asked("slow.Start"));
+    assert_eq!(agent.wait_running("served", 1)[0].id, before.id);
+    health.set("", NOT_SERVING);
+    wait_restarted(&agent, "served", &before);
+}
+
 fn liveness_restarts(containerd: &Arc<Containerd>) {
     let agent = Agent::started(containerd, "liveness");
     let probe = "livenessProbe: {exec: {command: [test, -f, /tmp/ok]}, periodSeconds: 1, \
@@ -288,136 +318,4 @@ fn agent_restarts(containerd: &Arc<Containerd>) {
         wait_status(&agent, "steady", true, true);
         assert_eq!(agent.running_of("steady"), before);
     }
-}
-
-fn post_start(containerd: &Arc<Containerd>) {
-    let agent = Agent::started(containerd, "poststart");
-    let (volume, mount) = mounted(&agent);
-    let hook = "lifecycle: {postStart: {exec: {command: [sh, -c, 'echo x >>/shared/hooks; sleep 1; test -f /shared/ok']}}}";
-    agent.put(
-        "a.yaml",
-        &Set {
-            pod: &[&volume],
-            container: &[&mount, hook],
-            ..sleeper("hooked")
-        }
-        .yaml(),
-    );
-    agent.wait_for(SOON, "the second try has begun", || {
-        let tries = std::fs::read_to_string(shared(&agent).join("hooks")).unwrap_or_default();
-        if tries.lines().count() >= 2 {
-            Ok(())
-        } else {
-            Err(tries)
-        }
-    });
-    let status = status(&agent, "hooked").expect("the status");
-    assert_eq!(status["ready"], false, "{status}");
-    std::fs::write(shared(&agent).join("ok"), "").expect("a file");
-    wait_status(&agent, "hooked", true, true);
-}
-
-fn post_start_once(containerd: &Arc<Containerd>) {
-    let mut agent = Agent::started(containerd, "poststart-once");
-    let (volume, mount) = mounted(&agent);
-    let hook = "lifecycle: {postStart: {exec: {command: [sh, -c, 'echo begun >>/shared/hooks; sleep 6; echo done >>/shared/hooks']}}}";
-    agent.put(
-        "a.yaml",
-        &Set {
-            pod: &[&volume],
-            container: &[&mount, hook],
-            ..sleeper("once")
-        }
-        .yaml(),
-    );
-    let hooks =
-        |agent: &Agent| std::fs::read_to_string(shared(agent).join("hooks")).unwrap_or_default();
-    agent.wait_for(SOON, "the hook has begun", || {
-        match hooks(&agent).as_str() {
-            "" => Err("not yet".to_owned()),
-            _ => Ok(()),
-        }
-    });
-    // Killed in the hook: it is run again, in the same container.
-    agent.kill9();
-    let before = agent.running_of("once");
-    agent.start();
-    wait_status(&agent, "once", true, true);
-    assert_eq!(agent.running_of("once"), before);
-    let ran = hooks(&agent);
-    assert_eq!(ran.matches("begun").count(), 2, "{ran}");
-    // Killed after it: not run again.
-    agent.kill9();
-    agent.start();
-    wait_status(&agent, "once", true, true);
-    std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(hooks(&agent).matches("begun").count(), 2);
-    assert_eq!(agent.running_of("once"), before);
-}
-
-fn post_start_hangs(containerd: &Arc<Containerd>) {
-    let agent = Agent::started(containerd, "poststart-hangs");
-    agent.put(
-        "a.yaml",
-        &Set {
-            container: &["lifecycle: {postStart: {exec: {command: [sleep, '1000']}}}"],
-            ..sleeper("hangs")
-        }
-        .yaml(),
-    );
-    agent.wait_running("hangs", 1);
-    agent.wait_for(SOON, "it is said to be created still", || {
-        let status = status(&agent, "hangs")?;
-        if status["state"]["waiting"]["reason"] == "ContainerCreating" {
-            Ok(())
-        } else {
-            Err(status.to_string())
-        }
-    });
-    agent.remove("a.yaml");
-    agent.wait_empty();
-}
-
-fn pre_stop(containerd: &Arc<Containerd>) {
-    let agent = Agent::started(containerd, "prestop");
-    let (volume, mount) = mounted(&agent);
-    let hook = "lifecycle: {preStop: {exec: {command: [sh, -c, 'echo hook >>/shared/order; sleep 1; echo over >>/shared/order']}}}";
-    agent.put(
-        "a.yaml",
-        &Set {
-            script: "trap 'echo term >>/shared/order; exit 0' TERM; touch /shared/up; while :; do sleep 0.1; done",
-            pod: &[&volume],
-            container: &[&mount, hook],
-            ..sleeper("orderly")
-        }
-        .yaml(),
-    );
-    agent.wait_running("orderly", 1);
-    agent.wait_for(SOON, "it is up", || {
-        std::fs::metadata(shared(&agent).join("up")).map_err(|error| error.to_string())
-    });
-    agent.remove("a.yaml");
-    agent.wait_empty();
-    let order = std::fs::read_to_string(shared(&agent).join("order")).unwrap_or_default();
-    assert_eq!(order, "hook\nover\nterm\n");
-}
-
-fn pre_stop_is_cut(containerd: &Arc<Containerd>) {
-    let agent = Agent::started(containerd, "prestop-cut");
-    agent.put(
-        "a.yaml",
-        &Set {
-            container: &["lifecycle: {preStop: {exec: {command: [sleep, '1000']}}}"],
-            ..sleeper("patient")
-        }
-        .yaml(),
-    );
-    agent.wait_running("patient", 1);
-    let start = Instant::now();
-    agent.remove("a.yaml");
-    agent.wait_empty();
-    let took = start.elapsed();
-    // The pod's grace period is 5 s.
-    assert!(took > Duration::from_secs(4), "{took:?}");
-    assert!(took < Duration::from_secs(15), "{took:?}");
 }

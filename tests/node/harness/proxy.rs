@@ -94,6 +94,7 @@ struct Tally {
     completed: usize,
     methods: BTreeMap<String, usize>,
     disguised: bool,
+    refused: Option<&'static str>,
     faults: Vec<(Point, Fault)>,
 }
 
@@ -140,6 +141,11 @@ impl Proxy {
     /// Its socket as `containerRuntimeEndpoint` has it.
     pub fn endpoint(&self) -> String {
         format!("unix://{}", self.socket.display())
+    }
+
+    /// Answers a method with an error, or none any more; containerd does not hear of it.
+    pub fn refuse(&self, method: Option<&'static str>) {
+        lock(&self.tally).refused = method;
     }
 
     /// From now on containerd looks like another runtime: it has another name, and none of its own
@@ -232,6 +238,9 @@ async fn pass(
         if method == "Version" {
             return Ok(other_version());
         }
+    }
+    if lock(tally).refused.is_some_and(|refused| refused == method) {
+        return Ok(failure(tonic::Code::Internal, "refused by the trial"));
     }
     if !path.starts_with("/runtime.v1.") || !MUTATING.contains(&method.as_str()) {
         *lock(tally).methods.entry(method).or_default() += 1;
