@@ -20,7 +20,9 @@ use crate::model::{
     Action, Answer, DesiredPod, Goal, ImageState, Note, ObservedPod, Outcome, PodMemory, PodReport,
     ProbeTarget, Probed,
 };
-use crate::plan::{follow_up, forget_failures, forget_removed, plan_pod, plan_probes, remember};
+use crate::plan::{
+    follow_up, forget_failures, forget_removed, plan_pod, plan_probes, remember, take_over,
+};
 use crate::probe::{self, Ask};
 use crate::runtime::{Cri, Hint};
 use crate::status::events::{Chronicle, unwell};
@@ -60,6 +62,8 @@ enum Wake {
 struct Life {
     want: Arc<DesiredPod>,
     memory: PodMemory,
+    /// Whether the runtime has answered yet.
+    has_looked: bool,
     /// What was told of the pod.
     chronicle: Chronicle,
     /// Which probes are to be made.
@@ -80,6 +84,7 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         let life = Life {
             want,
             memory: PodMemory::default(),
+            has_looked: false,
             chronicle: Chronicle::default(),
             targets,
             probes,
@@ -116,6 +121,10 @@ impl<C: Cri + Ask + Clone> Worker<C> {
                 return self.wait(None, Some(UNREACHABLE), life).await;
             }
         };
+        let is_first = !std::mem::replace(&mut life.has_looked, true);
+        if let Some(have) = have.as_ref().filter(|_| is_first) {
+            take_over(&mut life.memory, &life.want, have);
+        }
         loop {
             match self.go_on(life, have.as_ref()).await {
                 Wake::Plan => self.take_newest(life).await,

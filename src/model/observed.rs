@@ -119,6 +119,9 @@ pub struct ObservedContainer {
     /// How many crashes in a row led to it (annotation `setlet.dev/backoff-level`): what the
     /// back-off of its own exit is computed from, so that it survives the agent.
     pub backoff_level: u32,
+    /// Why the registry could not be asked for its image, where it could not (annotation
+    /// `setlet.dev/image-stale`).
+    pub image_stale: Option<String>,
     /// The hash of the part of the specification it was made of (annotation
     /// `io.kubernetes.container.hash`).
     pub hash: String,

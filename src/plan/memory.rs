@@ -64,6 +64,25 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
     }
 }
 
+/// Takes over what a worker before this one has left with the containers: that the registry could not be
+/// asked for the image of one that runs.
+pub fn take_over(memory: &mut PodMemory, pod: &DesiredPod, have: &ObservedPod) {
+    for container in have.containers.iter().filter(|c| c.is_running()) {
+        let image = image_of(pod, container.name.as_str());
+        if let (Some(why), Some(image)) = (&container.image_stale, image) {
+            let stale = Stale {
+                failure: Failure {
+                    reason: Reason::new("ErrImagePull", why.clone()),
+                    times: 1,
+                    last: container.created_at,
+                },
+                asked: false,
+            };
+            memory.stale.entry(image.to_owned()).or_insert(stale);
+        }
+    }
+}
+
 /// A step towards the end was done, so what failed before has not failed for good.
 fn remember_end(memory: &mut PodMemory, action: &Action) {
     memory.teardown = None;

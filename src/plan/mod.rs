@@ -35,7 +35,7 @@ use crate::model::{
     PodPlan, PodRecord, PortState, Reason, SandboxState, VolumePaths, VolumeState,
 };
 
-pub use memory::{forget_failures, forget_removed, remember};
+pub use memory::{forget_failures, forget_removed, remember, take_over};
 pub use probes::plan_probes;
 
 /// Plans one pod. `want` is `None` for a pod that the agent finds in the runtime and knows nothing

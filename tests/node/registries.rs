@@ -255,7 +255,7 @@ fn a_stale_image_is_told_and_asked_for_again() {
     let containerd = Arc::new(Containerd::launch());
     let name = "stale.test/team/app:v1";
     containerd.import(&Image::named(name).label("v", "old"));
-    let agent = Agent::started(&containerd, "registries-stale");
+    let mut agent = Agent::started(&containerd, "registries-stale");
     agent.ready();
     agent.put("stale.yaml", &manifest("stale", name, "Always"));
     let before = agent.wait_running("stale", 1);
@@ -263,6 +263,10 @@ fn a_stale_image_is_told_and_asked_for_again() {
     let status = agent.setlet(&["status"]);
     assert!(status.contains("ImageStale"), "{status}");
 
+    agent.kill9();
+    agent.start();
+    agent.ready();
+    wait_told(&agent, &["ImageStale", "connection refused"]);
     containerd.publish(&Image::named(name).label("v", "new"));
     agent.wait_for(SOON, "the registry was asked again", || {
         let text = report(&agent).to_string();

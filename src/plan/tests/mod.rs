@@ -138,6 +138,7 @@ fn have_container(name: &str, attempt: u32, state: ContainerState) -> ObservedCo
         image: format!("{name}:1"),
         image_ref: "sha256:1".into(),
         backoff_level: attempt,
+        image_stale: None,
         hash: String::new(),
         grace_seconds: Some(30),
     }

@@ -7,7 +7,7 @@ use crate::model::{
     Action, ContainerId, ContainerState, DesiredPod, Failure, Goal, ImageState, ObservedPod,
     Outcome, PodMemory, PodPlan, Reason, SandboxState, Term,
 };
-use crate::plan::{plan_pod, remember};
+use crate::plan::{plan_pod, remember, take_over};
 
 fn actions(plan: &PodPlan) -> Vec<String> {
     plan.actions.iter().map(ToString::to_string).collect()
@@ -318,6 +318,12 @@ fn an_image_the_registry_was_not_asked_for_is_told_and_asked_for_again() {
     let none: [&str; 0] = [];
     let told = (Vec::new(), vec!["ImageStale".to_owned()], Some(at(10)));
     assert_eq!(look(&memory, 1), told);
+
+    // The container says it to the next worker.
+    let (mut running, mut next) = (have_container("c", 0, running()), ready_memory(&["c"]));
+    running.image_stale = Some("refused".into());
+    take_over(&mut next, &want, &one(vec![running]));
+    assert_eq!(look(&next, 1).1, told.1);
 
     let again = Action::RecheckImage {
         pod: Arc::clone(&want),

@@ -197,6 +197,7 @@ impl World {
             image: String::new(),
             image_ref: String::new(),
             backoff_level: *backoff_level,
+            image_stale: None,
             hash: String::new(),
             grace_seconds: Some(30),
         });

@@ -113,6 +113,7 @@ fn container(listed: &cri::Container, details: Option<&Details>) -> Option<Obser
         backoff_level: annotation(labels::BACKOFF_LEVEL)
             .and_then(|v| v.parse().ok())
             .unwrap_or(0),
+        image_stale: annotation(labels::IMAGE_STALE).cloned(),
         hash: annotation(labels::CONTAINER_HASH)
             .cloned()
             .unwrap_or_default(),
@@ -213,6 +214,7 @@ mod tests {
             labels,
             annotations: [
                 (labels::BACKOFF_LEVEL, "3"),
+                (labels::IMAGE_STALE, "no route"),
                 (labels::CONTAINER_HASH, "h"),
                 (labels::POD_GRACE_PERIOD, "30"),
             ]
@@ -266,6 +268,7 @@ mod tests {
         let ids: Vec<_> = pod.containers.iter().map(|c| c.id.0.as_str()).collect();
         assert_eq!(ids, ["c1", "c0"]);
         assert_eq!(pod.containers[0].backoff_level, 3);
+        assert_eq!(pod.containers[0].image_stale.as_deref(), Some("no route"));
         assert_eq!(pod.containers[0].hash, "h");
         assert_eq!(pod.containers[0].grace_seconds, Some(30));
     }

@@ -113,6 +113,12 @@ fn annotations(
     if let Some(grace) = pod.spec().termination_grace_period_seconds {
         annotations.push((labels::POD_GRACE_PERIOD, grace.to_string()));
     }
+    if let ImageState::Present {
+        stale: Some(why), ..
+    } = input.image
+    {
+        annotations.push((labels::IMAGE_STALE, why.message.clone()));
+    }
     let pre_stop = container
         .lifecycle
         .as_ref()

@@ -17,6 +17,9 @@ pub const SET: &str = "setlet.dev/daemonset";
 pub const REVISION: &str = "controller-revision-hash";
 /// Annotation of a container: how many crashes in a row led to it.
 pub const BACKOFF_LEVEL: &str = "setlet.dev/backoff-level";
+/// Annotation of a container: why the registry could not be asked for its image, as the policy `Always`
+/// wants it.
+pub const IMAGE_STALE: &str = "setlet.dev/image-stale";
 /// The pod's name.
 pub const POD_NAME: &str = "io.kubernetes.pod.name";
 /// The pod's namespace.

@@ -64,6 +64,7 @@ pub(crate) fn container(name: &str, attempt: u32, state: ContainerState) -> Obse
         image: "docker.io/library/busybox:latest".to_owned(),
         image_ref: "sha256:b".to_owned(),
         backoff_level: 0,
+        image_stale: None,
         hash: String::new(),
         grace_seconds: Some(30),
     }
