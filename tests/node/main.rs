@@ -49,6 +49,7 @@ mod set;
 mod shutdown;
 mod suite;
 mod survival;
+mod user_namespaces;
 mod volumes;
 
 use std::process::ExitCode;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
     many::register(&mut suite);
     events_missed::register(&mut suite);
     environment::register(&mut suite);
+    user_namespaces::register(&mut suite);
     volumes::register(&mut suite);
     security::register(&mut suite);
     order::register(&mut suite);

@@ -113,7 +113,6 @@ fn what_is_refused(containerd: &Arc<Containerd>) {
             "securityContext: {sysctls: [{name: kernel.msgmax, value: '1'}]}",
             "kernel.msgmax",
         ),
-        ("users", "hostUsers: false", "hostUsers"),
         (
             "profile",
             "securityContext: {seccompProfile: {type: Localhost, localhostProfile: none.json}}",
