@@ -58,6 +58,7 @@ impl Case<'_> {
         }
         errors.extend(cri_refused::of_containers(self, &pod).err());
         errors.extend(self.compare_hosts(&pod, &host).err());
+        errors.extend(self.compare_received(&pod).err());
         errors.extend(self.compare_cgroup(&pod, &host).err());
         match errors.as_slice() {
             [] => Ok(()),

@@ -6,6 +6,7 @@
 mod cri;
 mod cri_case;
 mod cri_files;
+mod cri_received;
 mod cri_refused;
 mod cri_rules;
 mod daemonset_api;
