@@ -1,10 +1,14 @@
 //! Asks the gRPC health service (`pkg/probe/grpc`, grpc.health.v1): only `SERVING` is success.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
-use super::http::authority;
+use super::http::{authority, innermost};
 use crate::model::Answer;
 
 /// `grpc.health.v1.HealthCheckRequest`.
@@ -24,48 +28,78 @@ struct HealthCheckResponse {
 /// `ServingStatus.SERVING`.
 const SERVING: i32 = 1;
 
-pub(super) async fn ask(host: &str, port: u16, service: &str) -> Answer {
-    match check(host, port, service).await {
-        Ok(SERVING) => Answer::Success,
-        Ok(status) => Answer::Failure(format!(
+/// How long after a refused connection the next is tried.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Asks for as long as the timeout: a server that is not there yet is tried again until then. The
+/// messages are those of kubelet's prober.
+pub(super) async fn ask(host: &str, port: u16, service: &str, timeout: Duration) -> Answer {
+    let (address, seconds) = (authority(host, port), timeout.as_secs());
+    let deadline = Instant::now() + timeout;
+    let channel = match timeout_at(deadline, connect(&address)).await {
+        Ok(Ok(channel)) => channel,
+        Ok(Err(error)) => {
+            let why = innermost(&error);
+            return Answer::Failure(format!(
+                "error: failed to connect service at {address:?}: {why}"
+            ));
+        }
+        Err(_) => {
+            return Answer::Failure(format!(
+                "timeout: failed to connect service {address:?} within {seconds}s: context deadline exceeded"
+            ));
+        }
+    };
+    let late = || {
+        Answer::Failure(format!(
+            "timeout: health rpc did not complete within {seconds}s"
+        ))
+    };
+    match timeout_at(deadline, check(channel, service, deadline)).await {
+        Ok(Ok(SERVING)) => Answer::Success,
+        Ok(Ok(status)) => Answer::Failure(format!(
             "service unhealthy (responded with {:?})",
             word(status)
         )),
-        Err(why) => Answer::Failure(why),
+        Ok(Err(status)) => match status.code() {
+            Code::DeadlineExceeded => late(),
+            Code::Unimplemented => Answer::Failure(format!(
+                "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {}",
+                status.message()
+            )),
+            code => Answer::Failure(format!(
+                "error: health rpc probe failed: rpc error: code = {code:?} desc = {}",
+                status.message()
+            )),
+        },
+        Err(_) => late(),
     }
 }
 
-async fn check(host: &str, port: u16, service: &str) -> Result<i32, String> {
-    let address = authority(host, port);
-    let failed = |error: &dyn std::error::Error| {
-        format!(
-            "failed to connect to {address}: {}",
-            super::http::innermost(error)
-        )
-    };
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .and_then(|endpoint| endpoint.user_agent("kube-probe/1.36"))
-        .map_err(|error| failed(&error))?;
-    let channel = endpoint.connect().await.map_err(|error| failed(&error))?;
+/// A connection, however often that takes. An address that cannot be one is an error at once.
+async fn connect(address: &str) -> Result<Channel, tonic::transport::Error> {
+    let endpoint =
+        Endpoint::from_shared(format!("http://{address}"))?.user_agent("kube-probe/1.36")?;
+    loop {
+        match endpoint.connect().await {
+            Ok(channel) => return Ok(channel),
+            Err(_) => tokio::time::sleep(AGAIN).await,
+        }
+    }
+}
+
+async fn check(channel: Channel, service: &str, deadline: Instant) -> Result<i32, Status> {
     let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await.map_err(|error| failed(&error))?;
-    let request = tonic::Request::new(HealthCheckRequest {
+    let broken = |error: tonic::transport::Error| Status::unavailable(innermost(&error));
+    client.ready().await.map_err(broken)?;
+    let mut request = tonic::Request::new(HealthCheckRequest {
         service: service.to_owned(),
     });
+    request.set_timeout(deadline.saturating_duration_since(Instant::now()));
     let codec: ProstCodec<HealthCheckRequest, HealthCheckResponse> = ProstCodec::default();
     let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
-    match client.unary(request, path, codec).await {
-        Ok(answer) => Ok(answer.into_inner().status),
-        Err(status) if status.code() == tonic::Code::Unimplemented => Err(
-            "this server does not implement the grpc health protocol (grpc.health.v1.Health)"
-                .to_owned(),
-        ),
-        Err(status) => Err(format!(
-            "rpc error: {:?}: {}",
-            status.code(),
-            status.message()
-        )),
-    }
+    let answer = client.unary(request, path, codec).await?;
+    Ok(answer.into_inner().status)
 }
 
 fn word(status: i32) -> &'static str {

@@ -118,10 +118,8 @@ pub async fn ask(
     timeout: Duration,
 ) -> Answer {
     let host = |host: &Option<String>| host.clone().unwrap_or_else(|| node.to_owned());
-    let answer = match check {
-        Check::Exec { command } => {
-            return exec::ask(runtime, container, command.clone(), timeout).await;
-        }
+    match check {
+        Check::Exec { command } => exec::ask(runtime, container, command.clone(), timeout).await,
         Check::Http {
             host: named,
             port,
@@ -132,20 +130,19 @@ pub async fn ask(
             let url = http::Url::new(*tls, &host(named), *port, path);
             let (headers, late) = (http::probe_headers(headers, *tls), http::late(&url));
             let asked = tokio::time::timeout(timeout, http::ask(url, headers)).await;
-            return asked.unwrap_or(Answer::Failure(late));
+            asked.unwrap_or(Answer::Failure(late))
         }
         Check::Tcp { host: named, port } => {
             let host = host(named);
             let asked = tokio::time::timeout(timeout, tcp::ask(&host, *port)).await;
-            return asked.unwrap_or_else(|_| Answer::Failure(tcp::late(&host, *port)));
+            asked.unwrap_or_else(|_| Answer::Failure(tcp::late(&host, *port)))
         }
         Check::Grpc {
             host: named,
             port,
             service,
-        } => tokio::time::timeout(timeout, grpc::ask(&host(named), *port, service)).await,
-        Check::Sleep { .. } => return Answer::Unknown("sleep is no probe".to_owned()),
-        Check::Invalid { why } => return Answer::Unknown(why.clone()),
-    };
-    answer.unwrap_or_else(|_| Answer::Failure(format!("no answer within {} s", timeout.as_secs())))
+        } => grpc::ask(&host(named), *port, service, timeout).await,
+        Check::Sleep { .. } => Answer::Unknown("sleep is no probe".to_owned()),
+        Check::Invalid { why } => Answer::Unknown(why.clone()),
+    }
 }

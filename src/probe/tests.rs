@@ -288,8 +288,12 @@ async fn nobody_at_a_port_is_a_failure() {
     let url = Url::new(false, "127.0.0.1", port, "/");
     let answer = http::ask(url, http::probe_headers(&[], false)).await;
     assert!(matches!(answer, Answer::Failure(_)), "{answer:?}");
-    let answer = super::grpc::ask("127.0.0.1", port, "").await;
-    assert!(matches!(answer, Answer::Failure(_)), "{answer:?}");
+    let second = Duration::from_secs(1);
+    let said = format!(
+        "timeout: failed to connect service \"127.0.0.1:{port}\" within 1s: context deadline exceeded"
+    );
+    let answer = super::grpc::ask("127.0.0.1", port, "", second).await;
+    assert_eq!(answer, Answer::Failure(said));
 }
 
 /// Asks over HTTP, at one port for all.
