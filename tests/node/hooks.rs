@@ -8,6 +8,7 @@ use crate::harness::{Agent, Containerd};
 use crate::probes::{mounted, shared, status, wait_status};
 use crate::set::{Set, sleeper};
 use crate::suite::Suite;
+use crate::web::Web;
 
 /// Adds this topic's trials.
 pub fn register(suite: &mut Suite) {
@@ -22,6 +23,8 @@ pub fn register(suite: &mut Suite) {
     );
     suite.together("hooks::pre_stop_runs_inside_the_grace", pre_stop);
     suite.together("hooks::pre_stop_is_cut_at_the_grace", pre_stop_is_cut);
+    suite.together("hooks::over_http", over_http);
+    suite.together("hooks::a_sleep_before_the_end", a_sleep);
 }
 
 fn post_start(containerd: &Arc<Containerd>) {
@@ -154,4 +157,56 @@ fn pre_stop_is_cut(containerd: &Arc<Containerd>) {
     // The pod's grace period is 5 s.
     assert!(took > Duration::from_secs(4), "{took:?}");
     assert!(took < Duration::from_secs(15), "{took:?}");
+}
+
+/// Any answer is good, also from a server without TLS that was taken for one with.
+fn over_http(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "hooks-http");
+    let web = Web::start();
+    web.answer_with(500);
+    let port = web.port;
+    let hooks = format!(
+        "lifecycle: {{postStart: {{httpGet: {{port: {port}, path: /up, scheme: HTTPS}}}}, \
+         preStop: {{httpGet: {{port: {port}, path: /down, httpHeaders: [{{name: X-A, value: b}}]}}}}}}"
+    );
+    let set = Set {
+        pod: &["hostNetwork: true"],
+        container: &[&hooks],
+        ..sleeper("web")
+    };
+    agent.put("a.yaml", &set.yaml());
+    agent.wait_running("web", 1);
+    wait_status(&agent, "web", true, true);
+    agent.remove("a.yaml");
+    agent.wait_empty();
+    let asked = web.asked();
+    let rest = "User-Agent: kube-lifecycle/1.36\r\nAccept: */*\r\nAccept-Encoding: gzip";
+    let paths: Vec<_> = asked
+        .iter()
+        .filter_map(|head| head.split(' ').nth(1))
+        .collect();
+    assert_eq!(paths, ["/up", "/down"], "{asked:?}");
+    assert!(asked[0].ends_with(rest), "{asked:?}");
+    assert!(
+        asked[1].ends_with(&format!("X-A: b\r\n{rest}")),
+        "{asked:?}"
+    );
+}
+
+fn a_sleep(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "hooks-sleep");
+    let set = Set {
+        script: "trap 'exit 0' TERM; while :; do sleep 0.1; done",
+        container: &["lifecycle: {preStop: {sleep: {seconds: 2}}}"],
+        ..sleeper("rests")
+    };
+    agent.put("a.yaml", &set.yaml());
+    agent.wait_running("rests", 1);
+    wait_status(&agent, "rests", true, true);
+    let begin = Instant::now();
+    agent.remove("a.yaml");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(agent.running_of("rests").len(), 1, "it rests still");
+    agent.wait_empty();
+    assert!(begin.elapsed() >= Duration::from_secs(2));
 }

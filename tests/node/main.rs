@@ -51,6 +51,7 @@ mod suite;
 mod survival;
 mod user_namespaces;
 mod volumes;
+mod web;
 
 use std::process::ExitCode;
 

@@ -11,11 +11,13 @@ use crate::harness::{Agent, Container, Containerd};
 use crate::health::{Health, NOT_SERVING, SERVING};
 use crate::set::{Set, sleeper};
 use crate::suite::Suite;
+use crate::web::Web;
 
 /// Adds this topic's trials.
 pub fn register(suite: &mut Suite) {
     suite.together("probes::readiness_gates_ready", readiness_gates_ready);
     suite.together("probes::http_and_tcp_reach_the_pod", http_and_tcp);
+    suite.together("probes::https_of_any_certificate", https);
     suite.together("probes::liveness_restarts", liveness_restarts);
     suite.together("probes::startup_gates_the_others", startup_gates);
     suite.together("probes::a_sidecar_gates_what_follows", a_sidecar_gates);
@@ -173,6 +175,41 @@ fn http_and_tcp(containerd: &Arc<Containerd>) {
     }
 }
 
+/// Any certificate will do, and the status decides.
+fn https(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "https");
+    let web = Web::start_tls(&shared(&agent));
+    web.answer_with(503);
+    let port = web.port;
+    let probe = format!(
+        "readinessProbe: {{httpGet: {{port: {port}, path: '/ready?now', scheme: HTTPS, \
+         httpHeaders: [{{name: Host, value: name.example}}, {{name: X-A, value: b}}]}}, periodSeconds: 1}}"
+    );
+    let set = Set {
+        pod: &["hostNetwork: true"],
+        container: &[&probe],
+        ..sleeper("secure")
+    };
+    agent.put("a.yaml", &set.yaml());
+    let pod = agent.wait_running("secure", 1).remove(0);
+    agent.wait_for(SOON, "the answer is told", || {
+        let told = agent.setlet(&["describe", "pod", pod.pod()]);
+        if told.contains("HTTP probe failed with statuscode: 503") {
+            Ok(())
+        } else {
+            Err(told)
+        }
+    });
+    wait_status(&agent, "secure", true, false);
+    web.answer_with(399);
+    wait_status(&agent, "secure", true, true);
+    assert_eq!(
+        web.asked()[0],
+        "GET /ready?now HTTP/1.1\r\nHost: name.example\r\nX-A: b\r\n\
+         User-Agent: kube-probe/1.36\r\nAccept: */*"
+    );
+}
+
 /// Against a real service: which one is asked, how, and what its answers mean.
 fn grpc(containerd: &Arc<Containerd>) {
     let agent = Agent::started(containerd, "grpc");
@@ -207,6 +244,7 @@ fn grpc(containerd: &Arc<Containerd>) {
         let header = |name: &str| headers[name].to_str().unwrap_or_default().to_owned();
         assert_eq!(header("content-type"), "application/grpc");
         assert!(header("user-agent").starts_with("kube-probe/1.36 "));
+        assert!(headers.contains_key("grpc-timeout"), "{headers:?}");
     }
     let asked = |of: &str| health.asked().iter().any(|(_, service, _)| service == of);
     assert!(asked("") && asked("slow.Start"));

@@ -90,7 +90,7 @@ impl Mirror {
 }
 
 /// Makes a key and a certificate for the loopback address.
-fn certificate(directory: &Path) -> Arc<ServerConfig> {
+pub fn certificate(directory: &Path) -> Arc<ServerConfig> {
     let (key, cert) = (directory.join("key.pem"), directory.join("cert.pem"));
     run(Command::new("openssl")
         .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes".split(' '))
