@@ -23,6 +23,7 @@ mod events_missed;
 mod eviction;
 mod evidence;
 mod exec;
+mod failures;
 #[allow(dead_code, reason = "each topic uses the part that it needs")]
 mod harness;
 mod health;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
     security::register(&mut suite);
     order::register(&mut suite);
     shutdown::register(&mut suite);
+    failures::register(&mut suite);
     hooks::register(&mut suite);
     probes::register(&mut suite);
     images::register(&mut suite);
