@@ -11,10 +11,11 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::process::Command;
 use tracing::warn;
 
 use super::translate::cgroup::{PERIOD, PodBounds, cgroup_parent, path_of, pod_bounds_of};
@@ -99,14 +100,15 @@ fn paths_of(uid: &Uid, host: &Host) -> [String; 3] {
     .map(|class| path_of(uid, class, host))
 }
 
-/// Stops slices, with which systemd removes their cgroups; those it does not know are no error.
+/// Has systemd stop slices, with which it removes their cgroups; those it does not know are no error.
+/// That is not waited for: systemd may be slow to answer, and the agent is one thread.
 fn stop_slices(paths: &[String; 3]) -> Result<(), Reason> {
     let names = paths.iter().filter_map(|path| Path::new(path).file_name());
     let mut command = Command::new("systemctl");
     command.args(["--quiet", "--no-block", "stop"]).args(names);
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(Stdio::null());
-    match command.status() {
+    match command.spawn() {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(not_removed(Path::new(&paths[0]), &e)),
         _ => Ok(()),
     }
