@@ -104,6 +104,17 @@ impl Object {
         ObjectRef { kind, key }
     }
 
+    /// Whether it says that its data may not change (`immutable`).
+    #[must_use]
+    pub fn is_immutable(&self) -> bool {
+        let immutable = match self {
+            Self::DaemonSet(_) => None,
+            Self::ConfigMap(map) => map.immutable,
+            Self::Secret(secret) => secret.immutable,
+        };
+        immutable == Some(true)
+    }
+
     /// The object as JSON, which [`admit_value`] takes back.
     #[must_use]
     pub fn to_value(&self) -> Value {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::schema::{DAEMON_SET, Type};
-use super::{Cause, DaemonSet, FieldError, Quantity};
+use super::{Cause, DaemonSet, FieldError, Object, Quantity};
 
 /// What an API server would refuse about the replacement: the selector may not change.
 #[must_use]
@@ -14,6 +14,27 @@ pub fn validate_update(old: &DaemonSet, new: &DaemonSet) -> Vec<FieldError> {
     let message =
         "cannot change once the set exists; delete the set first, or give this one a new name";
     vec![FieldError::new("spec.selector", Cause::Invalid, message)]
+}
+
+/// What an API server would refuse about the replacement of a ConfigMap or a Secret: data that both say
+/// to be immutable may not change.
+///
+/// Differs: an object of a file may say that it is immutable no longer; an API server's may not.
+#[must_use]
+pub fn changed_immutable(old: &Object, new: &Object) -> Option<FieldError> {
+    if !old.is_immutable() || !new.is_immutable() {
+        return None;
+    }
+    let field = match (old, new) {
+        (Object::ConfigMap(old), Object::ConfigMap(new)) if old.data != new.data => "data",
+        (Object::ConfigMap(old), Object::ConfigMap(new)) if old.binary_data != new.binary_data => {
+            "binaryData"
+        }
+        (Object::Secret(old), Object::Secret(new)) if old.data != new.data => "data",
+        _ => return None,
+    };
+    let message = "field is immutable when `immutable` is set; remove the object first, or give it a new name";
+    Some(FieldError::new(field, Cause::Forbidden, message))
 }
 
 /// Whether the replacement is a new generation: any part of the spec differs after defaulting.

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::read::{Reading, Rejection};
+use crate::api::update::changed_immutable;
 use crate::api::{Admitted, Kind, Object, ObjectRef, Origin};
 use crate::model::{Refused, Snapshot};
 
@@ -39,7 +40,8 @@ impl Contents {
 }
 
 /// What follows on earlier contents of a file when it says something new.
-pub(super) fn succeed(earlier: &[Admitted], reading: Reading) -> Contents {
+pub(super) fn succeed(earlier: &[Admitted], mut reading: Reading) -> Contents {
+    refuse_changed(earlier, &mut reading);
     let now: BTreeSet<ObjectRef> = references(&reading.admitted);
     let nameless = reading.refused.iter().any(|r| r.object.is_none());
     let named: BTreeSet<&ObjectRef> = reading
@@ -59,6 +61,28 @@ pub(super) fn succeed(earlier: &[Admitted], reading: Reading) -> Contents {
         .cloned()
         .collect();
     Contents { reading, kept }
+}
+
+/// Refuses documents that change what was said to be immutable.
+fn refuse_changed(earlier: &[Admitted], reading: &mut Reading) {
+    if !reading.admitted.iter().any(|new| new.object.is_immutable()) {
+        return;
+    }
+    let Reading { admitted, refused } = reading;
+    admitted.retain(|new| {
+        let reference = new.object.reference();
+        let mut old = earlier
+            .iter()
+            .filter(|old| old.object.reference() == reference);
+        let changed = old.find_map(|old| changed_immutable(&old.object, &new.object));
+        refused.extend(changed.iter().map(|error| Rejection {
+            origin: new.origin.clone(),
+            object: Some(reference.clone()),
+            errors: vec![format!("{}: {error}", new.origin)],
+        }));
+        changed.is_none()
+    });
+    refused.sort_by(|a, b| a.origin.cmp(&b.origin));
 }
 
 /// Whether objects of the earlier contents are gone from the new.

@@ -207,3 +207,27 @@ fn what_people_read_says_whether_the_old_version_stays() {
     document.errors.push("more".to_owned());
     assert_eq!(describe(&document), "refused: broken (and 1 more)");
 }
+
+#[test]
+fn what_says_to_be_immutable_does_not_change() {
+    let immutable = |value: &str| format!("immutable: true\n{}", config_map("c", value));
+    let value = |texts: &[&str]| {
+        let snapshot = merged(vec![history("c.yaml", texts)]);
+        let map = snapshot.config_maps.values().next().expect("it is there");
+        let told = snapshot
+            .refused
+            .first()
+            .map(|refused| refused.errors.clone());
+        (map.data.as_ref().expect("data")["a"].clone(), told)
+    };
+    let (one, two) = (immutable("1"), immutable("2"));
+    let why = "c.yaml:1: data: field is immutable when `immutable` is set; remove the object first, \
+               or give it a new name";
+    let refused = ("1".to_owned(), Some(vec![why.to_owned()]));
+    assert_eq!(value(&[&one, &two]), refused);
+    assert_eq!(value(&[&one, &two, &one]), ("1".to_owned(), None));
+    let relabelled = one.replace("name: c", "name: c, labels: {x: v}");
+    assert_eq!(value(&[&one, &relabelled]), ("1".to_owned(), None));
+    assert_eq!(value(&[&config_map("c", "1"), &two]).0, "2");
+    assert_eq!(value(&[&one, &config_map("c", "2")]).0, "2");
+}
