@@ -167,8 +167,23 @@ fn run(
     }
 }
 
+/// How often the network of a sandbox that is dead is tried to be released before the next is made.
+const RELEASES: u32 = 3;
+
+/// Whether nothing of a pod runs, and what is left of it could not be stopped as often as that is tried.
+fn is_given_up(have: &ObservedPod, memory: &PodMemory) -> bool {
+    let runs =
+        have.containers.iter().any(|c| c.is_running()) || have.sandboxes.iter().any(is_ready);
+    let failed = memory.teardown.as_ref();
+    !runs && failed.is_some_and(|failure| failure.times >= RELEASES)
+}
+
 /// Makes a sandbox, after the remains of the one before have ended: its containers stopped and its
 /// network released, so that addresses and host ports are free again.
+///
+/// Differs: where the network of a dead sandbox cannot be released, as after a power cut that took the
+/// runtime's notes of it, kubelet never makes another; here the node has its pod all the same, and the
+/// remains are tried to be removed beside it.
 fn new_sandbox(
     pod: &Arc<DesiredPod>,
     have: Option<&ObservedPod>,
@@ -176,7 +191,7 @@ fn new_sandbox(
     now: Timestamp,
     plan: &mut PodPlan,
 ) {
-    if let Some(have) = have {
+    if let Some(have) = have.filter(|have| !is_given_up(have, memory)) {
         if end::fails_still(memory, now, plan)
             || end::stop_running(Some(pod.as_ref()), have, memory, now, plan)
         {

@@ -5,6 +5,7 @@ mod in_place;
 mod order;
 mod pod;
 mod probes;
+mod remains;
 mod rollout;
 mod simulation;
 mod target;
