@@ -1,4 +1,6 @@
 //! Asks the gRPC health service (`pkg/probe/grpc`, grpc.health.v1): only `SERVING` is success.
+//!
+//! Differs: no compression is accepted, and the user agent names another library after kubelet's.
 
 use std::time::Duration;
 

@@ -1,5 +1,8 @@
 //! TLS without verification, for pods that are asked over HTTPS: as kubelet, any certificate will
 //! do.
+//!
+//! Differs: no protocol is negotiated, so that servers speak HTTP/1.1; kubelet's client speaks HTTP/2 to
+//! those that offer it. Nothing of an answer depends on it.
 
 use std::sync::{Arc, LazyLock};
 
