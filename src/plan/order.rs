@@ -5,9 +5,10 @@
 //! the model is systemd's `After=`, with readiness for the start, and the reverse for the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::api::{Condition, ObjectKey};
-use crate::model::{Found, HostConditions, Reason};
+use crate::model::{Found, Goal, HostConditions, Reason};
 
 /// The word of the reasons given here for something that will come.
 const WAITING: &str = "WaitingFor";
@@ -93,6 +94,32 @@ pub fn may_end<'a>(
         .collect();
     first.retain(|dependent| way(key, dependent, after).is_none());
     first
+}
+
+/// What is known of a pod when the machine goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestFact {
+    /// Its end was decided before.
+    pub is_ending: bool,
+    /// Its rest has begun.
+    pub has_begun: bool,
+    /// It has a sandbox that works.
+    pub is_up: bool,
+    /// Nothing ends before its set.
+    pub is_first: bool,
+    /// What is left of the time that the machine gives.
+    pub left: Duration,
+}
+
+/// What a pod is to do when the machine goes down: it rests when it is its turn, or there is no more time
+/// for turns. One that never ran waits for nobody, and what has begun goes on. `None` leaves it as it is.
+#[must_use]
+pub fn plan_rest(pod: &RestFact) -> Option<Goal> {
+    let waits = pod.is_up && !pod.is_first && !pod.has_begun && !pod.left.is_zero();
+    match pod.is_ending {
+        true => Some(Goal::End),
+        false => (!waits).then_some(Goal::Rest),
+    }
 }
 
 /// The reason for a set whose end waits for others.

@@ -14,14 +14,6 @@ pub fn register(suite: &mut Suite) {
     suite.together("lifecycle::starts_and_removes", starts_and_removes);
     suite.together("lifecycle::identity_is_kubelets", identity_is_kubelets);
     suite.together(
-        "lifecycle::a_crash_is_restarted_at_once",
-        a_crash_is_restarted_at_once,
-    );
-    suite.together(
-        "lifecycle::further_crashes_back_off",
-        further_crashes_back_off,
-    );
-    suite.together(
         "lifecycle::an_edit_replaces_the_pod",
         an_edit_replaces_the_pod,
     );
@@ -39,10 +31,6 @@ pub fn register(suite: &mut Suite) {
     );
     suite.together("lifecycle::host_namespaces", host_namespaces);
     suite.together("lifecycle::a_label_lets_it_run", a_label_lets_it_run);
-    suite.together(
-        "lifecycle::a_killed_sandbox_is_made_anew",
-        a_killed_sandbox_is_made_anew,
-    );
 }
 
 fn starts_and_removes(containerd: &Arc<Containerd>) {
@@ -112,61 +100,6 @@ fn identity_is_kubelets(containerd: &Arc<Containerd>) {
             Err(status.to_string())
         }
     });
-}
-
-fn a_crash_is_restarted_at_once(containerd: &Arc<Containerd>) {
-    let agent = Agent::started(containerd, "crash");
-    agent.put("a.yaml", &sleeper("crash").yaml());
-    let first = agent.wait_running("crash", 1).remove(0);
-    kill(first.pid.expect("a process"));
-    agent.wait_for(
-        Duration::from_secs(5),
-        "another container runs in the same sandbox",
-        || {
-            let running = agent.running_of("crash");
-            match running.first() {
-                Some(second) if second.id != first.id && second.pod() == first.pod() => Ok(()),
-                _ => Err(format!("{running:?}")),
-            }
-        },
-    );
-    let pods = agent.setlet(&["get", "pods"]);
-    assert!(
-        pods.lines()
-            .any(|line| line.starts_with("crash-") && line.contains("1 (")),
-        "{pods}"
-    );
-}
-
-fn further_crashes_back_off(containerd: &Arc<Containerd>) {
-    let agent = Agent::started(containerd, "backoff");
-    agent.put(
-        "a.yaml",
-        &Set {
-            script: "exit 3",
-            ..sleeper("fails")
-        }
-        .yaml(),
-    );
-    agent.wait_for(SOON, "the back-off is shown with its container", || {
-        let status = agent.try_setlet(&["status"]).stdout;
-        if status.contains("CrashLoopBackOff") {
-            Ok(())
-        } else {
-            Err(status)
-        }
-    });
-    let explained = agent.setlet(&["explain", "fails"]);
-    assert!(
-        explained.contains("back-off 10s restarting failed container=main"),
-        "{explained}"
-    );
-    let pods = agent.json("/api/v1/pods").expect("the pods");
-    let container = &pods["items"][0]["status"]["containerStatuses"][0];
-    assert_eq!(
-        container["lastState"]["terminated"]["exitCode"], 3,
-        "{container}"
-    );
 }
 
 fn an_edit_replaces_the_pod(containerd: &Arc<Containerd>) {
@@ -388,31 +321,4 @@ fn a_label_lets_it_run(containerd: &Arc<Containerd>) {
     agent.config["nodeLabels"] = serde_json::json!({});
     agent.write_config();
     agent.wait_empty();
-}
-
-fn a_killed_sandbox_is_made_anew(containerd: &Arc<Containerd>) {
-    let agent = Agent::started(containerd, "sandbox");
-    agent.put("a.yaml", &sleeper("boxed").yaml());
-    let before = agent.wait_running("boxed", 1).remove(0);
-    let sandbox = agent
-        .containers()
-        .into_iter()
-        .find(crate::harness::Container::is_sandbox);
-    kill(
-        sandbox
-            .and_then(|sandbox| sandbox.pid)
-            .expect("a pause process"),
-    );
-    agent.wait_for(SOON, "another container runs in the same pod", || {
-        let running = agent.running_of("boxed");
-        match running.as_slice() {
-            [after] if after.id != before.id && after.pod() == before.pod() => Ok(()),
-            _ => Err(format!("{running:?}")),
-        }
-    });
-}
-
-fn kill(pid: u32) {
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).expect("a process id"));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("kill a process");
 }

@@ -17,6 +17,7 @@ mod bad_input;
 mod bed;
 mod cgroups;
 mod crash_points;
+mod crashes;
 mod environment;
 mod events;
 mod events_missed;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
     let mut suite = suite::Suite::new();
     bed::register(&mut suite);
     lifecycle::register(&mut suite);
+    crashes::register(&mut suite);
     cgroups::register(&mut suite);
     survival::register(&mut suite);
     crash_points::register(&mut suite);

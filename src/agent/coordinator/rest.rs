@@ -7,6 +7,8 @@
 //! Differs: the order is that of sets and not of priorities, and a pod stays the pod it is, where
 //! kubelet's ends as Failed.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::Coordinator;
@@ -14,7 +16,7 @@ use crate::agent::ledger::Slot;
 use crate::agent::order::is_up;
 use crate::api::{ObjectKey, Uid};
 use crate::model::{Goal, SetReport, Term};
-use crate::plan::order::goes_down;
+use crate::plan::order::{RestFact, goes_down, plan_rest};
 
 impl Coordinator {
     /// Stops the pods of a set whose turn it is.
@@ -46,12 +48,13 @@ impl Coordinator {
 
     /// What a pod is to do now; nothing new while others stop before it.
     fn goal_of_rest(&self, slot: &Slot, term: Term, now: Timestamp) -> Option<Goal> {
-        if slot.record.ending_since.is_some() {
-            return Some(Goal::End);
-        }
-        let waits = slot.term.is_none() && now < term.until && is_up(slot, &self.inventory);
-        let is_first = self.order.ends_now(&slot.record.set);
-        (is_first || !waits).then_some(Goal::Rest)
+        plan_rest(&RestFact {
+            is_ending: slot.record.ending_since.is_some(),
+            has_begun: slot.term.is_some(),
+            is_up: is_up(slot, &self.inventory),
+            is_first: self.order.ends_now(&slot.record.set),
+            left: Duration::try_from(term.until.duration_since(now)).unwrap_or_default(),
+        })
     }
 
     /// How many pods are still to stop. None are when the runtime cannot be asked: it went first,

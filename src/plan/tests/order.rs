@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{at, observed, pod, ready_memory, running, sandbox};
 use crate::api::{Condition, ObjectKey, after};
 use crate::model::{Action, Found, Goal, HostConditions, PodMemory, Reason, SandboxState};
-use crate::plan::order::{SetFact, Standing, is_wait, may_end, plan_order};
+use crate::plan::order::{RestFact, SetFact, Standing, is_wait, may_end, plan_order, plan_rest};
 use crate::plan::plan_pod;
 
 fn key(name: &str) -> ObjectKey {
@@ -185,4 +186,42 @@ fn a_pod_that_runs_waits_for_nothing() {
     let held = plan_pod(Some(&want), Some(&up), &memory, at(5));
     assert_eq!(held.actions, free.actions);
     assert_eq!(held.reasons, free.reasons);
+}
+
+#[test]
+fn a_pod_rests_when_it_is_its_turn_or_time_is_up() {
+    let waits = RestFact {
+        is_ending: false,
+        has_begun: false,
+        is_up: true,
+        is_first: false,
+        left: Duration::from_secs(5),
+    };
+    assert_eq!(plan_rest(&waits), None);
+    let rests = [
+        RestFact {
+            is_first: true,
+            ..waits
+        },
+        RestFact {
+            has_begun: true,
+            ..waits
+        },
+        RestFact {
+            is_up: false,
+            ..waits
+        },
+        RestFact {
+            left: Duration::ZERO,
+            ..waits
+        },
+    ];
+    for pod in rests {
+        assert_eq!(plan_rest(&pod), Some(Goal::Rest), "{pod:?}");
+    }
+    let ending = RestFact {
+        is_ending: true,
+        ..waits
+    };
+    assert_eq!(plan_rest(&ending), Some(Goal::End));
 }
