@@ -14,6 +14,7 @@ mod eligibility;
 mod protobuf;
 mod revisions;
 mod timeline_node;
+mod timeline_runtime;
 mod timeline_script;
 mod timeline_world;
 mod timelines;
