@@ -30,6 +30,8 @@ pub struct PodMemory {
     /// Sandboxes that were stopped in this life of the worker: a dead one looks the same before and
     /// after, but its network is released only by a stop.
     pub stopped: BTreeSet<SandboxId>,
+    /// How often the stop of a sandbox has failed.
+    pub unreleased: BTreeMap<SandboxId, u32>,
     /// By container name: failures of creating or starting it.
     pub containers: BTreeMap<String, ContainerMemory>,
     /// By container: what became of its hooks, and whether a probe ended it.

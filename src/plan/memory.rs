@@ -50,7 +50,11 @@ pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: 
         (Action::RecheckImage { image, .. }, outcome) => {
             remember_recheck(memory, image, outcome, now);
         }
-        (Action::RunSandbox { .. }, Outcome::Done) => memory.sandbox = None,
+        (Action::RunSandbox { .. }, Outcome::Done) => {
+            memory.sandbox = None;
+            // What is left of the one before is another matter from now on.
+            memory.teardown = None;
+        }
         (
             Action::StopSandbox { .. }
             | Action::RemoveSandbox { .. }
@@ -239,7 +243,12 @@ fn remember_failure(memory: &mut PodMemory, action: &Action, reason: Reason, now
                 .or_default();
             entry.failure = Some(again(entry.failure.as_ref()));
         }
-        _ => memory.teardown = Some(again(memory.teardown.as_ref())),
+        _ => {
+            if let Action::StopSandbox { id } = action {
+                *memory.unreleased.entry(id.clone()).or_default() += 1;
+            }
+            memory.teardown = Some(again(memory.teardown.as_ref()));
+        }
     }
 }
 

@@ -32,7 +32,7 @@ use jiff::Timestamp;
 
 use crate::model::{
     Action, BackOff, DesiredPod, Goal, HostPort, ObservedPod, ObservedSandbox, Outcome, PodMemory,
-    PodPlan, PodRecord, PortState, Reason, SandboxState, VolumePaths, VolumeState,
+    PodPlan, PodRecord, PortState, Reason, SandboxId, SandboxState, VolumePaths, VolumeState,
 };
 
 pub use memory::{forget_failures, forget_removed, remember, take_over};
@@ -170,14 +170,6 @@ fn run(
 /// How often the network of a sandbox that is dead is tried to be released before the next is made.
 const RELEASES: u32 = 3;
 
-/// Whether nothing of a pod runs, and what is left of it could not be stopped as often as that is tried.
-fn is_given_up(have: &ObservedPod, memory: &PodMemory) -> bool {
-    let runs =
-        have.containers.iter().any(|c| c.is_running()) || have.sandboxes.iter().any(is_ready);
-    let failed = memory.teardown.as_ref();
-    !runs && failed.is_some_and(|failure| failure.times >= RELEASES)
-}
-
 /// Makes a sandbox, after the remains of the one before have ended: its containers stopped and its
 /// network released, so that addresses and host ports are free again.
 ///
@@ -191,18 +183,23 @@ fn new_sandbox(
     now: Timestamp,
     plan: &mut PodPlan,
 ) {
-    if let Some(have) = have.filter(|have| !is_given_up(have, memory)) {
-        if end::fails_still(memory, now, plan)
+    if let Some(have) = have {
+        let failed = |id| memory.unreleased.get(id).copied().unwrap_or_default();
+        let is_left = |id| !memory.stopped.contains(id) && failed(id) < RELEASES;
+        let left = have.sandboxes.iter().map(|sandbox| &sandbox.id);
+        let left: Vec<_> = left.filter(|id| is_left(id)).collect();
+        let runs = have
+            .containers
+            .iter()
+            .any(|container| container.is_running());
+        let has_failed = runs || left.iter().any(|id| failed(id) > 0);
+        if has_failed && end::fails_still(memory, now, plan)
             || end::stop_running(Some(pod.as_ref()), have, memory, now, plan)
         {
             return;
         }
-        let unstopped = have
-            .sandboxes
-            .iter()
-            .filter(|s| !memory.stopped.contains(&s.id));
-        plan.actions
-            .extend(unstopped.map(|s| Action::StopSandbox { id: s.id.clone() }));
+        let stop = |id: &SandboxId| Action::StopSandbox { id: id.clone() };
+        plan.actions.extend(left.into_iter().map(stop));
     }
     if volumes(pod, memory, now, plan).is_none() {
         return;

@@ -1,25 +1,27 @@
 //! What is left of a sandbox that died, and cannot be taken away.
 
 use super::{at, exited, have_container, observed, pod, ready_memory, running, sandbox};
-use crate::model::{Failure, Goal, ObservedPod, PodMemory, Reason, SandboxState};
-use crate::plan::plan_pod;
+use crate::model::{
+    Action, Goal, ObservedPod, Outcome, PodMemory, Reason, SandboxId, SandboxState,
+};
+use crate::plan::{plan_pod, remember};
 
-/// What is done after so many failures, the last of them at 0.
-fn after(failures: u32, have: &ObservedPod, now: i64) -> Vec<String> {
-    let memory = PodMemory {
-        teardown: Some(Failure {
-            reason: Reason::new("KillPodSandboxError", "no note of it"),
-            times: failures,
-            last: at(0),
-        }),
-        ..ready_memory(&["c"])
+/// What is remembered after so many failures to stop the first sandbox, the last of them at 0.
+fn failed(times: u32) -> PodMemory {
+    let mut memory = ready_memory(&["c"]);
+    let stop = Action::StopSandbox {
+        id: SandboxId("s0".into()),
     };
-    let plan = plan_pod(
-        Some(&pod(Goal::Run, &[], &["c"])),
-        Some(have),
-        &memory,
-        at(now),
-    );
+    for _ in 0..times {
+        let reason = Reason::new("KillPodSandboxError", "no note of it");
+        remember(&mut memory, &stop, Outcome::Failed(reason), at(0));
+    }
+    memory
+}
+
+fn planned(memory: &PodMemory, have: &ObservedPod, now: i64) -> Vec<String> {
+    let want = pod(Goal::Run, &[], &["c"]);
+    let plan = plan_pod(Some(&want), Some(have), memory, at(now));
     plan.actions.iter().map(ToString::to_string).collect()
 }
 
@@ -28,12 +30,17 @@ fn a_dead_sandbox_that_cannot_be_stopped_is_given_up_in_the_end() {
     let none: [&str; 0] = [];
     let dead = || vec![sandbox(0, SandboxState::NotReady)];
     let have = observed(dead(), vec![have_container("c", 0, exited(1, 2, 1))]);
-    assert_eq!(after(1, &have, 0), none, "it is tried again first");
-    assert_eq!(after(1, &have, 1)[0], "stop sandbox s0");
-    assert_eq!(after(3, &have, 0), ["run sandbox, attempt 1"]);
+    assert_eq!(planned(&failed(0), &have, 0)[0], "stop sandbox s0");
+    assert_eq!(
+        planned(&failed(2), &have, 1),
+        none,
+        "the next try has its time"
+    );
+    assert_eq!(planned(&failed(2), &have, 2)[0], "stop sandbox s0");
+    assert_eq!(planned(&failed(3), &have, 0), ["run sandbox, attempt 1"]);
     // Never beside something that runs.
     let runs = observed(dead(), vec![have_container("c", 0, running())]);
-    assert_eq!(after(3, &runs, 0), none);
+    assert_eq!(planned(&failed(3), &runs, 0), none);
 }
 
 #[test]
@@ -43,5 +50,16 @@ fn a_new_sandbox_has_its_containers_whatever_is_left_of_the_old() {
         sandbox(0, SandboxState::NotReady),
     ];
     let have = observed(sandboxes, vec![have_container("c", 0, exited(1, 2, 1))]);
-    assert_eq!(after(3, &have, 0), ["create container c, attempt 1"]);
+    let mut memory = failed(3);
+    assert_eq!(
+        planned(&memory, &have, 0),
+        ["create container c, attempt 1"]
+    );
+
+    // When that one dies, it is stopped: at once, whatever was tried with the old one meanwhile.
+    let both = [1, 0].map(|attempt| sandbox(attempt, SandboxState::NotReady));
+    let have = observed(both.to_vec(), vec![have_container("c", 0, exited(1, 2, 1))]);
+    assert_eq!(planned(&memory, &have, 0), ["stop sandbox s1"]);
+    memory.stopped.insert(SandboxId("s1".into()));
+    assert_eq!(planned(&memory, &have, 100), ["run sandbox, attempt 2"]);
 }
