@@ -10,7 +10,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use crate::harness::containerd::{self, Containerd};
 
 /// Trials that run at the same time, one a core of a small machine; each starts an agent and a handful of pods.
-const TOGETHER: usize = 3;
+const TOGETHER: usize = 2;
 
 /// The containerd that trials share, started by the first that asks.
 type Shared = Arc<Mutex<Option<Arc<Containerd>>>>;
