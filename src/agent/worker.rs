@@ -1,5 +1,4 @@
-//! One pod's loop: look, plan, do the first action, remember, look again where the runtime has
-//! changed by it.
+//! One pod's loop: look, plan, do the first action, remember, look again.
 //!
 //! A worker owns the memory of its pod and nothing else. It decides nothing: [`plan_pod`] does. It
 //! sleeps only while the plan is empty, and wakes for a changed wish, a hint of the runtime, a
@@ -20,9 +19,7 @@ use crate::model::{
     Action, Answer, DesiredPod, Goal, ImageState, Note, ObservedPod, Outcome, PodMemory, PodReport,
     ProbeTarget, Probed,
 };
-use crate::plan::{
-    follow_up, forget_failures, forget_removed, plan_pod, plan_probes, remember, take_over,
-};
+use crate::plan::{forget_failures, forget_removed, plan_pod, plan_probes, remember, take_over};
 use crate::probe::{self, Ask};
 use crate::runtime::{Cri, Hint};
 use crate::status::events::{Chronicle, unwell};
@@ -48,12 +45,10 @@ pub struct Worker<C> {
     pub cancel: CancellationToken,
 }
 
-/// How a step ended.
+/// Why a wait ended.
 enum Wake {
     /// There is something to look at.
     Look,
-    /// There is something to plan; what was seen still holds.
-    Plan,
     /// The agent stops, or nobody wants the pod's reports any more.
     Stop,
 }
@@ -110,7 +105,7 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         }
     }
 
-    /// Looks once, and goes on from there for as long as what was seen holds.
+    /// Looks once, plans, and does the first action or waits.
     async fn step(&mut self, life: &mut Life) -> Wake {
         self.take_newest(life).await;
         let have = match self.cri.observe(&life.want.key().uid).await {
@@ -125,19 +120,9 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         if let Some(have) = have.as_ref().filter(|_| is_first) {
             take_over(&mut life.memory, &life.want, have);
         }
-        loop {
-            match self.go_on(life, have.as_ref()).await {
-                Wake::Plan => self.take_newest(life).await,
-                wake => return wake,
-            }
-        }
-    }
-
-    /// Plans with what was seen, and does the first action or waits.
-    async fn go_on(&mut self, life: &mut Life, have: Option<&Arc<ObservedPod>>) -> Wake {
-        forget_removed(&mut life.memory, have.map(Arc::as_ref));
+        forget_removed(&mut life.memory, have.as_deref());
         life.memory.probes = Arc::clone(&life.probes.borrow_and_update());
-        let targets = plan_probes(&life.want, have.map(Arc::as_ref), &life.memory);
+        let targets = plan_probes(&life.want, have.as_deref(), &life.memory);
         life.targets.send_if_modified(|old| {
             let changed = **old != targets;
             if changed {
@@ -146,11 +131,11 @@ impl<C: Cri + Ask + Clone> Worker<C> {
             changed
         });
         let now = (self.clock)();
-        let plan = plan_pod(Some(&life.want), have.map(Arc::as_ref), &life.memory, now);
+        let plan = plan_pod(Some(&life.want), have.as_deref(), &life.memory, now);
         self.tell_all(life.chronicle.wait(&life.want, &plan, &life.memory));
         let report = PodReport {
             want: Arc::clone(&life.want),
-            have: have.cloned(),
+            have: have.clone(),
             observed: true,
             looked_at: life.want.look_at.filter(|at| *at <= now),
             plan: Arc::new(plan),
@@ -168,7 +153,7 @@ impl<C: Cri + Ask + Clone> Worker<C> {
                 let look_at = life.want.look_at.filter(|at| *at > now);
                 let until = [plan.wake_at, look_at].into_iter().flatten().min();
                 let pause = until.map(|until| self.pause(until));
-                self.wait(have.map(Arc::as_ref), pause, life).await
+                self.wait(have.as_deref(), pause, life).await
             }
         }
     }
@@ -203,7 +188,7 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         notes.into_iter().for_each(|note| self.events.tell(note));
     }
 
-    /// Does one action, and what follows from it without another look, and remembers what came of it.
+    /// Does one action and remembers what came of it.
     async fn carry_out(&mut self, life: &mut Life, action: &Action) -> Wake {
         let want = &life.want;
         debug!(pod = %want.key(), %action, "begins");
@@ -220,15 +205,8 @@ impl<C: Cri + Ask + Clone> Worker<C> {
                 log_outcome(want, action, &outcome);
                 let now = (self.clock)();
                 self.tell_all(life.chronicle.end(want, action, &outcome, now));
-                let next = follow_up(action, &outcome);
                 remember(&mut life.memory, action, outcome, now);
-                match next {
-                    Some(next) if !self.want.has_changed().unwrap_or(true) => {
-                        Box::pin(self.carry_out(life, &next)).await
-                    }
-                    _ if action.changes_the_runtime() => Wake::Look,
-                    _ => Wake::Plan,
-                }
+                Wake::Look
             }
             Err(error) => {
                 warn!(pod = %want.key(), %action, %error, "the runtime could not be reached");

@@ -192,20 +192,6 @@ pub struct PodPlan {
     pub at_rest: bool,
 }
 
-impl Action {
-    /// Whether an observation made before it tells no longer what there is.
-    #[must_use]
-    pub const fn changes_the_runtime(&self) -> bool {
-        !matches!(
-            self,
-            Self::PrepareVolumes { .. }
-                | Self::EnsureImage { .. }
-                | Self::RecheckImage { .. }
-                | Self::CheckPorts { .. }
-        )
-    }
-}
-
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -31,8 +31,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::{
-    Action, BackOff, DesiredPod, Goal, HostPort, ObservedPod, ObservedSandbox, Outcome, PodMemory,
-    PodPlan, PodRecord, PortState, Reason, SandboxId, SandboxState, VolumePaths, VolumeState,
+    Action, BackOff, DesiredPod, Goal, HostPort, ObservedPod, ObservedSandbox, PodMemory, PodPlan,
+    PodRecord, PortState, Reason, SandboxId, SandboxState, VolumePaths, VolumeState,
 };
 
 pub use memory::{forget_failures, forget_removed, remember, take_over};
@@ -56,21 +56,6 @@ pub fn plan_pod(
         _ => end::plan_end(want.map(Arc::as_ref), have, memory, now, &mut plan),
     }
     plan
-}
-
-/// What an action's outcome asks for without another look: a container that was made is started, as
-/// kubelet's `startContainer` does both.
-#[must_use]
-pub fn follow_up(action: &Action, outcome: &Outcome) -> Option<Action> {
-    match (action, outcome) {
-        (Action::CreateContainer { container, .. }, Outcome::Created(id)) => {
-            Some(Action::StartContainer {
-                id: id.clone(),
-                container: container.clone(),
-            })
-        }
-        _ => None,
-    }
 }
 
 /// The names of a pod's containers, init containers first.

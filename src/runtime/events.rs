@@ -148,7 +148,7 @@ async fn forward(
                     if known {
                         let _ = hints.send(Hint::Container(id.clone()));
                     }
-                    settling.push(settle(runtime, id, known));
+                    settling.push(settle(runtime, id, if known { LATER_LOOK } else { FIRST_LOOK }));
                 }
                 Some(Event::OutOfMemory(id)) => {
                     runtime.inner.cache.forget(&ContainerId(id.clone()));
@@ -181,16 +181,10 @@ fn stream_end() -> Result<Option<Event>, Status> {
 }
 
 /// Waits until CRI shows what the event announced: containerd's CRI learns of an exit from the same
-/// stream, so an observation made at once may still say that the container runs. What is known
-/// already is not asked about while its restart is on its way. Returns nothing for what is not this
-/// agent's.
-async fn settle(runtime: &Runtime, id: String, known: bool) -> Option<String> {
-    let first_look = if known { LATER_LOOK } else { FIRST_LOOK };
+/// stream, so an observation made at once may still say that the container runs. Returns nothing
+/// for what is not this agent's.
+async fn settle(runtime: &Runtime, id: String, first_look: Duration) -> Option<String> {
     let mut waited = Duration::ZERO;
-    if known {
-        tokio::time::sleep(first_look).await;
-        waited = first_look;
-    }
     while waited < SETTLED {
         match runtime.shows_end(&id).await {
             Ok(None) => return None,
