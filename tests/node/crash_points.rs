@@ -283,11 +283,13 @@ fn run(
             }
             // A call that failed and was made again without a kill need not fail this time: then
             // there are fewer, and it is all over before the point comes.
+            let is_over = is_done(&agent).is_ok();
+            // Counted afterwards: a call that came meanwhile may be the one that kills.
             let calls = proxy.calls();
-            if calls.len() < point.number() && is_done(&agent).is_ok() {
+            if is_over && calls.len() < point.number() {
                 return Ok(());
             }
-            Err(format!("it runs; {calls:?}"))
+            Err(format!("it runs; {calls:?}\n{}", agent.log_tail()))
         });
         if !agent.running() {
             agent.start();

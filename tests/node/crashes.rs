@@ -37,12 +37,15 @@ fn a_crash_is_restarted_at_once(containerd: &Arc<Containerd>) {
             }
         },
     );
-    let pods = agent.setlet(&["get", "pods"]);
-    assert!(
-        pods.lines()
-            .any(|line| line.starts_with("crash-") && line.contains("1 (")),
-        "{pods}"
-    );
+    agent.wait_for(SOON, "the restart is counted", || {
+        let pods = agent.setlet(&["get", "pods"]);
+        let mut lines = pods.lines();
+        if lines.any(|line| line.starts_with("crash-") && line.contains("1 (")) {
+            Ok(())
+        } else {
+            Err(pods)
+        }
+    });
 }
 
 fn further_crashes_back_off(containerd: &Arc<Containerd>) {
