@@ -92,7 +92,10 @@ fn remember_end(memory: &mut PodMemory, action: &Action) {
     memory.teardown = None;
     match action {
         Action::StopSandbox { id } => drop(memory.stopped.insert(id.clone())),
-        Action::RemoveSandbox { id, .. } => drop(memory.stopped.remove(id)),
+        Action::RemoveSandbox { id, .. } => {
+            memory.stopped.remove(id);
+            memory.unreleased.remove(id);
+        }
         Action::Teardown { .. } => memory.torn_down = true,
         _ => {}
     }

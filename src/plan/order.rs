@@ -114,7 +114,7 @@ pub struct RestFact {
 /// What a pod is to do when the machine goes down: it rests when it is its turn, or there is no more time
 /// for turns. One that never ran waits for nobody, and what has begun goes on. `None` leaves it as it is.
 #[must_use]
-pub fn plan_rest(pod: &RestFact) -> Option<Goal> {
+pub fn plan_turn(pod: &RestFact) -> Option<Goal> {
     let waits = pod.is_up && !pod.is_first && !pod.has_begun && !pod.left.is_zero();
     match pod.is_ending {
         true => Some(Goal::End),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::directory::{CONFIRM, Hint, Manifests, Moment, QUIET};
 use super::merge::{loses, succeed};
-use super::read::{Reading, read};
+use super::read::read;
 use super::walk::Found;
 use crate::api::Admitted;
 
@@ -76,7 +76,7 @@ impl Manifests {
         };
         let earlier: Vec<Admitted> = match self.files.get(path) {
             Some(known) => known.contents.objects().cloned().collect(),
-            None if reading.refused.is_empty() && !says_immutable(&reading) => Vec::new(),
+            None if reading.refused.is_empty() && !reading.says_immutable() => Vec::new(),
             None => self.load(path),
         };
         let contents = succeed(&earlier, reading);
@@ -104,12 +104,6 @@ impl Manifests {
             self.unkept.insert(path.to_owned());
         }
     }
-}
-
-/// Whether a file has something that may not change.
-fn says_immutable(reading: &Reading) -> bool {
-    let mut admitted = reading.admitted.iter();
-    admitted.any(|admitted| admitted.object.is_immutable())
 }
 
 /// Whether nothing is at a path that is a manifest, as opposed to not being able to tell.

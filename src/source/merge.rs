@@ -1,6 +1,7 @@
 //! From files to a snapshot: which version of which object is in force, and what is reported.
 //!
-//! Pure. Two rules. *Last good*: an object that a file had stays when the file's document of it is
+//! Pure. Three rules. *Immutable*: a document that changes data which it and its predecessor say to be
+//! immutable is refused. *Last good*: an object that a file had stays when the file's document of it is
 //! refused, or when a refused document cannot be told to be another one. *First by path*: an object
 //! belongs to the first file that has it; others are reported as duplicates. An object that stays
 //! only because a refused document might be it yields to any file that has it in good order.
@@ -65,7 +66,7 @@ pub(super) fn succeed(earlier: &[Admitted], mut reading: Reading) -> Contents {
 
 /// Refuses documents that change what was said to be immutable.
 fn refuse_changed(earlier: &[Admitted], reading: &mut Reading) {
-    if !reading.admitted.iter().any(|new| new.object.is_immutable()) {
+    if !reading.says_immutable() {
         return;
     }
     let Reading { admitted, refused } = reading;

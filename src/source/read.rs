@@ -41,6 +41,15 @@ pub(super) struct Reading {
     pub(super) refused: Vec<Rejection>,
 }
 
+impl Reading {
+    /// Whether any of its objects says that its data may not change.
+    pub(super) fn says_immutable(&self) -> bool {
+        self.admitted
+            .iter()
+            .any(|admitted| admitted.object.is_immutable())
+    }
+}
+
 /// A reading with the version of the file it is of; no version where it should be tried again.
 pub(super) type Versioned = (Reading, Option<Stamp>);
 

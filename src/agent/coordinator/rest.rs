@@ -16,7 +16,7 @@ use crate::agent::ledger::Slot;
 use crate::agent::order::is_up;
 use crate::api::{ObjectKey, Uid};
 use crate::model::{Goal, SetReport, Term};
-use crate::plan::order::{RestFact, goes_down, plan_rest};
+use crate::plan::order::{RestFact, goes_down, plan_turn};
 
 impl Coordinator {
     /// Stops the pods of a set whose turn it is.
@@ -48,7 +48,7 @@ impl Coordinator {
 
     /// What a pod is to do now; nothing new while others stop before it.
     fn goal_of_rest(&self, slot: &Slot, term: Term, now: Timestamp) -> Option<Goal> {
-        plan_rest(&RestFact {
+        plan_turn(&RestFact {
             is_ending: slot.record.ending_since.is_some(),
             has_begun: slot.term.is_some(),
             is_up: is_up(slot, &self.inventory),

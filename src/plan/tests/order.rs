@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{at, observed, pod, ready_memory, running, sandbox};
 use crate::api::{Condition, ObjectKey, after};
 use crate::model::{Action, Found, Goal, HostConditions, PodMemory, Reason, SandboxState};
-use crate::plan::order::{RestFact, SetFact, Standing, is_wait, may_end, plan_order, plan_rest};
+use crate::plan::order::{RestFact, SetFact, Standing, is_wait, may_end, plan_order, plan_turn};
 use crate::plan::plan_pod;
 
 fn key(name: &str) -> ObjectKey {
@@ -197,7 +197,7 @@ fn a_pod_rests_when_it_is_its_turn_or_time_is_up() {
         is_first: false,
         left: Duration::from_secs(5),
     };
-    assert_eq!(plan_rest(&waits), None);
+    assert_eq!(plan_turn(&waits), None);
     let rests = [
         RestFact {
             is_first: true,
@@ -217,11 +217,11 @@ fn a_pod_rests_when_it_is_its_turn_or_time_is_up() {
         },
     ];
     for pod in rests {
-        assert_eq!(plan_rest(&pod), Some(Goal::Rest), "{pod:?}");
+        assert_eq!(plan_turn(&pod), Some(Goal::Rest), "{pod:?}");
     }
     let ending = RestFact {
         is_ending: true,
         ..waits
     };
-    assert_eq!(plan_rest(&ending), Some(Goal::End));
+    assert_eq!(plan_turn(&ending), Some(Goal::End));
 }
