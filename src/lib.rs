@@ -13,7 +13,8 @@
 //!   or a set), [`status`] (what to tell of it).
 //! - L2, effects, one outside system each: [`source`] (the manifests directory), [`node`] (this
 //!   machine), [`runtime`] (CRI), [`volume`] (what pods mount), [`probe`] (whether containers are
-//!   well), [`store`] (what was decided, on disk), [`server`] (the socket), [`config`], [`metrics`].
+//!   well), [`store`] (what was decided, on disk), [`server`] (the socket), [`config`], [`metrics`],
+//!   [`blocking`] (the threads of file work), [`files`] (opens what others shape).
 //! - L3, composition: [`agent`] (the tasks), [`cli`] (the commands).
 //!
 //! # The path of one DaemonSet
@@ -25,11 +26,17 @@
 //! [`plan::plan_pod`] for actions, does the first one, remembers its outcome and looks again, until
 //! nothing is left to do. `status` derives what `server` and `cli` show from the same facts.
 
+// Whoever reckons with times says what becomes of those that have no place in the type.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 pub mod agent;
 pub mod api;
+pub mod blocking;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod eligibility;
+pub mod files;
 pub mod metrics;
 pub mod model;
 pub mod node;

@@ -20,15 +20,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// One thread is enough for what an agent does, and costs the least memory and wake-ups.
+/// One thread is enough for what an agent does, and costs the least memory and wake-ups. Those that may
+/// wait for a file come beside it ([`blocking`](setlet::blocking)): the coordinator's for good, others while
+/// they are needed.
 fn execute(cli: Cli) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let mut out = io::stdout().lock();
-    let outcome = runtime.block_on(cli.execute(&mut out))?;
+    let outcome = runtime.block_on(cli.execute(&mut out));
+    // A thread that hangs in a file system that does not answer would never end.
+    runtime.shutdown_background();
     out.flush()?;
-    Ok(outcome)
+    outcome
 }
 
 /// The error and its causes, those left out that the text before them already tells.

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use setlet::api::pod::pod_from_template;
 use setlet::api::{self, ContainerName, Object, PodKey, Uid};
+use setlet::blocking::Progress;
 use setlet::cri;
 use setlet::cri::image_service_client::ImageServiceClient;
 use setlet::cri::runtime_service_client::RuntimeServiceClient;
@@ -99,7 +100,8 @@ impl Raw {
     /// Makes everything that the calls take of a manifest.
     pub fn prepare(&self, name: &str, manifest: &str) -> Prepared {
         let pod = desired(name, manifest);
-        let own = files::prepare_pod(&pod, &self.host).expect("the pod's files");
+        let own =
+            files::prepare_pod(&pod, &self.host, &Progress::default()).expect("the pod's files");
         let container = |attempt| {
             let input = translate::ContainerInput {
                 container: &ContainerName::new("main"),
@@ -110,7 +112,7 @@ impl Raw {
                 // Any address will do for a hosts file of the same size.
                 ips: &["10.0.0.2".to_owned()],
             };
-            let files = files::prepare_container(&pod, &input, &self.host);
+            let files = files::prepare_container(&pod, &input, &self.host, &Progress::default());
             let files = files.expect("the container's files");
             translate::container(&pod, &input, &files, &self.host).expect("a container")
         };

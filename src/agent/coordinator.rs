@@ -1,7 +1,8 @@
 //! From sets to desired pods: wakes when a source, the node, the runtime's inventory or a worker
 //! says something new, decides again for the sets concerned, and gives each pod's worker its wish.
 //!
-//! What it decides is on disk before any worker hears of it. It touches neither runtime nor network
+//! What it decides is on disk before any worker hears of it. So it has a thread of its own, where it
+//! waits for the disk however long that takes; nobody else waits for it. It touches neither runtime nor network
 //! itself, and ends nothing on the word of a snapshot that is not synced.
 
 mod apply;
@@ -10,45 +11,38 @@ mod decide;
 mod evict;
 mod history;
 mod ports;
+mod records;
 mod rest;
+mod strangers;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use super::disk_limits::Eviction;
 use super::events::EventSink;
+use super::inventory::{Inventory, Listing};
+use super::kept::Kept;
 use super::ledger::{Ledger, Slot};
+use super::newest::Newest;
 use super::order::{Order, Scene};
-use super::pods;
 use super::reporter::{Planned, Reporter};
+use super::state_disk::Disk;
+use super::sweep::Whose;
 use crate::api::{ObjectKey, Uid};
-use crate::model::{
-    DesiredPod, NodeFacts, ObservedPod, PodRecord, PodReport, Reason, SetDefaults, SetRecord,
-    SetReport, Snapshot, Term,
-};
-use crate::plan::ports::host_ports;
+use crate::clock;
+use crate::model::time::between;
+use crate::model::{DesiredPod, NodeFacts, PodReport, SetDefaults, SetReport, Snapshot, Term};
 use crate::server;
-use crate::store::Store;
 use history::SetState;
-
-/// How long to wait before a decision that could not be written down is tried again.
-const STORE_RETRY: Duration = Duration::from_secs(5);
-/// The longest sleep until a set's own time.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-
-/// How old a list may be. What is listed later is something that came after all, as of a call that was
-/// cut off.
-const OLD_LIST: SignedDuration = SignedDuration::from_secs(20);
-
-/// What the runtime has of the agent's pods, by uid; `None` until it was listed once.
-pub type Inventory = Option<Arc<BTreeMap<Uid, ObservedPod>>>;
+use records::Unwritten;
+use strangers::Foreign;
 
 /// What the coordinator listens to.
 pub struct Inputs {
@@ -59,13 +53,15 @@ pub struct Inputs {
     /// What the configuration gives every set that says nothing else.
     pub defaults: watch::Receiver<SetDefaults>,
     /// What the runtime has, and why it cannot be asked.
-    pub inventory: watch::Receiver<(Inventory, Option<Reason>)>,
+    pub inventory: watch::Receiver<Listing>,
     /// The workers' reports.
-    pub reports: mpsc::Receiver<PodReport>,
+    pub reports: Arc<Newest>,
     /// What people ask for.
     pub commands: mpsc::Receiver<server::Request>,
     /// Pods that may not go on.
     pub evictions: mpsc::Receiver<Eviction>,
+    /// Who asks whose directories are.
+    pub whose: mpsc::Receiver<Whose>,
     /// The time pods have when the machine goes down, once it does.
     pub shutdown: watch::Receiver<Option<Term>>,
     /// How many pods are still to stop then.
@@ -75,11 +71,11 @@ pub struct Inputs {
 }
 
 /// Starts a worker for a mailbox.
-pub type StartWorker = Box<dyn FnMut(watch::Receiver<Arc<DesiredPod>>)>;
+pub type StartWorker = Box<dyn FnMut(watch::Receiver<Arc<DesiredPod>>) + Send>;
 
 /// The coordinator's state.
 pub struct Coordinator {
-    store: Arc<Store>,
+    disk: Disk,
     start_worker: StartWorker,
     clock: fn() -> Timestamp,
     reporter: Reporter,
@@ -94,16 +90,17 @@ pub struct Coordinator {
     /// By set: its history.
     sets: BTreeMap<ObjectKey, SetState>,
     reports: BTreeMap<ObjectKey, Arc<SetReport>>,
-    /// Pods that ended and that an older list of the runtime may still name, with the time of that.
-    gone: BTreeMap<Uid, Timestamp>,
+    /// Pods that ended and that the newest list of the runtime may still name. What is listed later is
+    /// something that came after all, as of a call that was cut off.
+    gone: BTreeMap<Uid, Instant>,
+    /// Pods of another agent with this node's name.
+    foreign: Foreign,
     /// Sets to decide again.
     dirty: BTreeSet<ObjectKey>,
     /// Sets to decide again at a time.
     wakes: BTreeMap<ObjectKey, Timestamp>,
-    /// A decision could not be written down.
-    store_failed: bool,
-    /// Sets whose record could not be written down.
-    unwritten: BTreeSet<ObjectKey>,
+    /// What could not be written down.
+    unwritten: Unwritten,
     /// The runtime could not be listed when that was tried last.
     runtime_lost: bool,
     /// The time pods have because the machine goes down.
@@ -112,19 +109,11 @@ pub struct Coordinator {
     started_at: Timestamp,
 }
 
-/// What an earlier life of the agent left on disk.
-pub struct Kept {
-    /// The pods.
-    pub pods: Vec<PodRecord>,
-    /// The sets.
-    pub sets: Vec<SetRecord>,
-}
-
 impl Coordinator {
     /// Takes up the records an earlier life of the agent left.
     #[must_use]
     pub fn new(
-        store: Arc<Store>,
+        disk: Disk,
         kept: Kept,
         start_worker: StartWorker,
         reporter: Reporter,
@@ -139,7 +128,7 @@ impl Coordinator {
         let sets = kept.sets.into_iter();
         let sets = sets.map(|record| (record.set.clone(), SetState::new(record)));
         Self {
-            store,
+            disk,
             start_worker,
             clock,
             reporter,
@@ -153,10 +142,10 @@ impl Coordinator {
             sets: sets.collect(),
             reports: BTreeMap::new(),
             gone: BTreeMap::new(),
+            foreign: Foreign::default(),
             dirty: BTreeSet::new(),
             wakes: BTreeMap::new(),
-            store_failed: false,
-            unwritten: BTreeSet::new(),
+            unwritten: Unwritten::default(),
             runtime_lost: false,
             shutdown: None,
             started_at: clock(),
@@ -168,6 +157,10 @@ impl Coordinator {
     pub async fn run(mut self, mut inputs: Inputs, beat_every: Option<Duration>, beat: impl Fn()) {
         self.take_facts(&mut inputs);
         loop {
+            // A write may have taken until the agent ended, and with it the runtime's timers.
+            if inputs.cancel.is_cancelled() {
+                return;
+            }
             self.pass();
             if self.shutdown.is_some() {
                 inputs.to_rest.send_replace(Some(self.to_rest()));
@@ -184,14 +177,12 @@ impl Coordinator {
                     self.take_facts(&mut inputs);
                 }
                 Ok(()) = inputs.inventory.changed() => self.take_inventory(&mut inputs),
-                Some(report) = inputs.reports.recv() => {
-                    self.take_report(report);
-                    while let Ok(report) = inputs.reports.try_recv() {
-                        self.take_report(report);
-                    }
+                reports = inputs.reports.take() => {
+                    reports.into_iter().for_each(|report| self.take_report(report));
                 }
                 Some(request) = inputs.commands.recv() => self.answer(request),
                 Some(eviction) = inputs.evictions.recv() => self.evict(eviction),
+                Some(whose) = inputs.whose.recv() => self.tell_whose(whose),
                 () = self.order.changed() => {}
                 () = tick => self.take_time(),
             }
@@ -201,31 +192,34 @@ impl Coordinator {
     /// The next pass that nothing asks for: to beat, to try again what could not be written, or
     /// because a set is to be looked at then.
     fn tick(&self, beat_every: Option<Duration>) -> impl Future<Output = ()> + use<> {
-        let retry = self.store_failed.then_some(STORE_RETRY);
+        let retry = self.unwritten.retry_at().into_iter();
+        let retry = retry.chain(self.foreign.retry_at()).min();
+        let retry = retry.map(|at| at.saturating_duration_since(Instant::now()));
         let now = (self.clock)();
         // Whose turn it was not has it when the time is over.
         let last = self.shutdown.iter().map(|term| &term.until);
         let last = last.filter(|until| **until > now);
-        let wake = self.wakes.values().chain(last).min().map(|at| {
-            let until = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-            // A clock that is set meanwhile delays no wake by more than this.
-            until.min(LONGEST_SLEEP)
-        });
+        let wake = self
+            .wakes
+            .values()
+            .chain(last)
+            .min()
+            .map(|at| between(now, *at));
         let period = retry.into_iter().chain(beat_every).chain(wake).min();
+        let clock = self.clock;
         async move {
             match period {
-                Some(period) => tokio::time::sleep(period).await,
+                Some(period) => clock::sleep(clock, period).await,
                 None => std::future::pending().await,
             }
         }
     }
 
-    /// Takes in that it is later: sets whose time has come, and those that could not be written.
+    /// Takes in that it is later: sets whose time has come.
     fn take_time(&mut self) {
         let now = (self.clock)();
         let due = self.wakes.iter().filter(|(_, at)| **at <= now);
         self.dirty.extend(due.map(|(key, _)| key.clone()));
-        self.dirty.append(&mut self.unwritten);
         if self.shutdown.is_some_and(|term| term.until <= now) {
             self.dirty.extend(self.ledger.sets().cloned());
         }
@@ -252,14 +246,14 @@ impl Coordinator {
 
     /// Takes a newer list of what the runtime has; only sets with pods can be concerned.
     fn take_inventory(&mut self, inputs: &mut Inputs) {
-        let (inventory, trouble) = inputs.inventory.borrow_and_update().clone();
+        let newest = inputs.inventory.borrow_and_update();
+        let inventory = newest.pods.clone();
         let first = self.inventory.is_none() && inventory.is_some();
-        self.reporter.report_runtime(trouble.as_ref());
-        self.runtime_lost = trouble.is_some();
-        let Some(listed) = &inventory else { return };
-        let now = (self.clock)();
+        self.reporter.report_runtime(newest.trouble.as_ref());
+        self.runtime_lost = newest.trouble.is_some();
         self.gone
-            .retain(|uid, at| listed.contains_key(uid) && now.duration_since(*at) < OLD_LIST);
+            .retain(|_, at| newest.asked.is_none_or(|asked| *at >= asked));
+        let Some(listed) = &inventory else { return };
         for slot in self.ledger.all_mut() {
             if let Some(found) = listed.get(&slot.record.key.uid) {
                 slot.see(found);
@@ -269,6 +263,7 @@ impl Coordinator {
             .values()
             .filter(|pod| self.ledger.get(&pod.key.uid).is_none());
         self.dirty.extend(strangers.map(|pod| pod.set.clone()));
+        self.foreign.forget();
         if first {
             self.dirty.extend(self.snapshot.sets.keys().cloned());
             self.dirty.extend(self.ledger.sets().cloned());
@@ -282,30 +277,14 @@ impl Coordinator {
         if report.plan.gone {
             self.forget(&uid);
         } else if let Some(slot) = self.ledger.get_mut(&uid) {
-            slot.report = Some(report);
+            slot.take(report);
         }
         self.dirty.insert(set);
     }
 
-    /// A pod of which nothing is left.
-    fn forget(&mut self, uid: &Uid) {
-        if let Err(error) = self.store.remove_pod(uid) {
-            warn!(%uid, %error, "the record of an ended pod could not be removed");
-        }
-        if let Some(slot) = self.ledger.remove(uid) {
-            info!(pod = %slot.record.key, "gone");
-            let spec = slot.record.pod.spec.as_ref();
-            if spec.is_some_and(|spec| !host_ports(spec).is_empty()) {
-                // Somebody may have waited for its ports.
-                self.dirty.extend(self.ledger.sets().cloned());
-            }
-        }
-        self.gone.insert(uid.clone(), (self.clock)());
-    }
-
     /// Decides for every dirty set and publishes what came of it.
     fn pass(&mut self) {
-        self.store_failed = false;
+        self.retry_writes();
         if self.inventory.is_some() {
             self.take_in_strangers();
         }
@@ -313,54 +292,8 @@ impl Coordinator {
         for key in std::mem::take(&mut self.dirty) {
             self.decide(&key);
         }
+        self.settle_writes();
         self.publish();
-    }
-
-    /// Pods in the runtime that carry this node's name and that no record tells of: the state
-    /// directory was lost, or the agent was killed before it wrote. One that matches its set's
-    /// revision is adopted, any other is ended.
-    fn take_in_strangers(&mut self) {
-        if !self.snapshot.synced {
-            return;
-        }
-        let Some(listed) = self.inventory.clone() else {
-            return;
-        };
-        for found in listed.values() {
-            let uid = &found.key.uid;
-            if self.ledger.get(uid).is_some() || self.gone.contains_key(uid) {
-                continue;
-            }
-            let now = (self.clock)();
-            let set = self
-                .snapshot
-                .sets
-                .get(&found.set)
-                .map(|(set, _)| Arc::clone(set));
-            let alone = self.ledger.of_set(&found.set).is_empty();
-            let adopted = set
-                .filter(|set| alone && *set.revision() == found.revision)
-                .and_then(|set| pods::adopted_record(&set, &self.node.name, found, now).ok());
-            info!(pod = %found.key, adopted = adopted.is_some(), "found in the runtime without a record");
-            let record = adopted.unwrap_or_else(|| pods::orphan_record(found, now));
-            if self.write(&record) {
-                let mut slot = Slot::new(Arc::new(record));
-                slot.see(found);
-                self.ledger.add(slot);
-                self.dirty.insert(found.set.clone());
-            }
-        }
-    }
-
-    fn write(&mut self, record: &PodRecord) -> bool {
-        match self.store.put_pod(record) {
-            Ok(()) => true,
-            Err(error) => {
-                warn!(pod = %record.key, %error, "a decision could not be written down; nothing is done");
-                self.store_failed = true;
-                false
-            }
-        }
     }
 
     /// Sets that have less, or more, to wait for than before are decided again.
@@ -370,6 +303,7 @@ impl Coordinator {
             node: &self.node,
             ledger: &self.ledger,
             inventory: &self.inventory,
+            reports: &self.reports,
             shutdown: self.shutdown.is_some(),
             now: (self.clock)(),
         });

@@ -1,8 +1,9 @@
 //! Looks how much of the disk emptyDirs with a `sizeLimit` use, and has pods evicted that exceed it.
 //!
 //! Only volumes with a limit are walked, on another thread, once a minute as kubelet's volume
-//! statistics are; and no more than a fiftieth of the time, however many files there are. What a
-//! pod writes in between is not held back. Decides nothing: [`over_limit`] does.
+//! statistics are; and no more than a fiftieth of the time, however many files there are. One that
+//! does not answer holds up no other. What a pod writes in between is not held back. Decides nothing:
+//! [`over_limit`] does.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,10 +17,11 @@ use tracing::warn;
 use super::tasks::Tasks;
 use super::{Channels, settings};
 use crate::api::Uid;
+use crate::blocking::{Blocking, Progress};
 use crate::config::Config;
 use crate::model::{Goal, NodeView, Reason};
 use crate::plan::eviction::over_limit;
-use crate::volume::{Limited, limited};
+use crate::volume::{Limited, Usage, limited};
 
 /// The time between two looks.
 const LOOK: Duration = Duration::from_secs(60);
@@ -46,7 +48,8 @@ pub(super) fn start(
     let (evictions, heard) = mpsc::channel(WAITING);
     let (view, cancel) = (channels.reporter.subscribe(), channels.cancel.clone());
     let pods_root = settings::places(config).pods_root;
-    let watch = watch_limits(view, pods_root, evictions, cancel);
+    let blocking = channels.blocking.clone();
+    let watch = watch_limits(view, pods_root, blocking, evictions, cancel);
     tasks.start("disk limits", watch);
     heard
 }
@@ -55,6 +58,7 @@ pub(super) fn start(
 async fn watch_limits(
     mut view: watch::Receiver<Arc<NodeView>>,
     pods_root: PathBuf,
+    blocking: Blocking,
     evictions: mpsc::Sender<Eviction>,
     cancel: CancellationToken,
 ) {
@@ -73,13 +77,18 @@ async fn watch_limits(
         }
         let begun = Instant::now();
         let volumes = all_limited(&view.borrow(), &pods_root);
-        let stop = cancel.clone();
-        let over = tokio::task::spawn_blocking(move || exceeding(volumes, &stop)).await;
-        for eviction in over.unwrap_or_default() {
-            // Without a coordinator the agent is ending, and the token says so.
-            evictions.send(eviction).await.ok();
+        for (uid, volume) in volumes {
+            let look = exceeds(&blocking, uid, volume);
+            let over = tokio::select! {
+                () = cancel.cancelled() => return,
+                over = look => over,
+            };
+            if let Some(eviction) = over {
+                // Without a coordinator the agent is ending, and the token says so.
+                evictions.send(eviction).await.ok();
+            }
         }
-        pause = LOOK.max(begun.elapsed() * SHARE);
+        pause = LOOK.max(begun.elapsed().saturating_mul(SHARE));
     }
 }
 
@@ -94,19 +103,28 @@ fn all_limited(view: &NodeView, pods_root: &std::path::Path) -> Vec<(Uid, Limite
     volumes.collect()
 }
 
-/// Measures volumes; the pods of those that use more than they may.
-fn exceeding(volumes: Vec<(Uid, Limited)>, stop: &CancellationToken) -> Vec<Eviction> {
-    let over = volumes.into_iter().filter_map(|(uid, volume)| {
-        let used = match volume.used(&|| stop.is_cancelled()) {
-            Ok(used) => used?,
-            Err(error) => {
-                let path = volume.path.display();
-                warn!(%path, %error, "what a volume uses cannot be measured");
-                return None;
-            }
-        };
-        let reason = over_limit(&volume.volume, &volume.limit, used)?;
-        Some(Eviction { uid, reason })
-    });
-    over.collect()
+/// Measures a volume; the pod's eviction where it uses more than it may.
+async fn exceeds(blocking: &Blocking, uid: Uid, volume: Limited) -> Option<Eviction> {
+    let Limited {
+        volume: name,
+        path,
+        limit,
+    } = volume.clone();
+    let path = path.display();
+    let lane = format!("what {path} uses");
+    let look = move |progress: &Progress| volume.used(progress);
+    let Usage { bytes, unread } = match blocking.run(lane, look).await {
+        Ok(Ok(usage)) => usage?,
+        Ok(Err(error)) => {
+            warn!(%path, %error, "what a volume uses cannot be measured");
+            return None;
+        }
+        // The room has said so.
+        Err(_) => return None,
+    };
+    if let Some(error) = unread {
+        warn!(%path, %error, "a volume uses more than can be measured");
+    }
+    let reason = over_limit(&name, &limit, bytes)?;
+    Some(Eviction { uid, reason })
 }

@@ -17,6 +17,8 @@ use uuid::Uuid;
 use super::Channels;
 use super::tasks::Tasks;
 use crate::api::ObjectKey;
+use crate::clock;
+use crate::model::time::between;
 use crate::model::{EventLog, Involved, NodeView, Note, Snapshot};
 use crate::status::events::{expire, next_expiry, record};
 
@@ -72,7 +74,7 @@ struct Inputs {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     /// The view: whether the runtime answers.
     view: watch::Receiver<Arc<NodeView>>,
-    /// The time of day.
+    /// The time on the line.
     clock: fn() -> Timestamp,
 }
 
@@ -82,7 +84,7 @@ pub(super) fn start(tasks: &mut Tasks, channels: &Channels, notes: mpsc::Receive
         notes,
         snapshot: channels.snapshot.subscribe(),
         view: channels.reporter.subscribe(),
-        clock: Timestamp::now,
+        clock: clock::steady,
     };
     let (log, cancel) = (channels.events.clone(), channels.cancel.clone());
     tasks.start("event log", keep_events(inputs, log, cancel));
@@ -114,7 +116,7 @@ async fn keep_events(
             let Some(at) = expiry else {
                 return std::future::pending().await;
             };
-            let left = Duration::try_from(at.duration_since(clock())).unwrap_or_default();
+            let left = between(clock(), at);
             tokio::time::sleep(left.max(SWEEP)).await;
         };
         tokio::select! {
@@ -170,7 +172,7 @@ fn node_state(view: &NodeView, ready: &mut Option<bool>) -> Vec<Note> {
         return Vec::new();
     }
     let name = &view.node.name;
-    let is_ready = view.ready && view.runtime.is_none();
+    let is_ready = view.ready && view.trouble().is_none();
     let mut notes = Vec::new();
     if ready.is_none() {
         notes.push(Note::normal(

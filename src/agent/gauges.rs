@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::notify::is_running;
+use crate::blocking::Blocking;
 use crate::metrics::{Gauge, Metrics};
 use crate::model::{NodeView, Verdict};
 
@@ -92,6 +93,19 @@ impl Gauges {
             }
         }
     }
+}
+
+/// What writes the registry's text: with how many threads hang at that moment, which no view says.
+pub fn exposer(metrics: &Metrics, blocking: Blocking) -> Arc<dyn Fn() -> String + Send + Sync> {
+    let hung = metrics.gauge(
+        "hung_threads",
+        "Threads that wait for a file system that does not answer.",
+    );
+    let metrics = metrics.clone();
+    Arc::new(move || {
+        hung.set(&[], as_float(blocking.hung().len()));
+        metrics.expose()
+    })
 }
 
 /// Counts here are far below where a float loses whole numbers.

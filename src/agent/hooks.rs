@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,10 +15,11 @@ use tracing::warn;
 
 use super::hands::Hands;
 use crate::api::{ContainerName, PodKey};
+use crate::blocking::Progress;
 use crate::model::paths::pod_directory;
 use crate::model::{Action, Check, ContainerId, Outcome, Reason, StopKind, StopTarget};
 use crate::probe::run_hook;
-use crate::runtime::{Cri, Error};
+use crate::runtime::{Cri, Error, files_of};
 
 /// The least a container is given between SIGTERM and SIGKILL.
 const SHORTEST: Duration = Duration::from_secs(2);
@@ -33,12 +34,21 @@ impl Hands {
         hook: &Check,
     ) -> Outcome {
         let mark = self.mark(key, id);
-        if mark.exists() {
-            return Outcome::Done;
+        let look = mark.clone();
+        match self.on_files(key, move |_| look.try_exists()).await {
+            Ok(true) => return Outcome::Done,
+            Ok(false) => {}
+            // The hook would be run again although it may have succeeded.
+            Err(error) => {
+                let message = format!("cannot look for {}: {error}", mark.display());
+                return Outcome::Failed(
+                    Reason::new("PostStartHookError", message).of_container(container.as_str()),
+                );
+            }
         }
         match run_hook(&self.runtime, &self.node_address(), id, hook).await {
             Ok(()) => {
-                if let Err(error) = leave(&mark) {
+                if let Err(error) = self.on_files(key, move |on| leave(&mark, on)).await {
                     warn!(pod = %key, %container, %error, "the postStart hook may be run again");
                 }
                 Outcome::Done
@@ -50,6 +60,16 @@ impl Hands {
                 )
             }
         }
+    }
+
+    /// Does something with the pod's own files, on a thread.
+    async fn on_files<T: Send + 'static>(
+        &self,
+        key: &PodKey,
+        work: impl FnOnce(&Progress) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let done = self.blocking.run(files_of(key), work).await;
+        done.unwrap_or_else(|why| Err(io::Error::other(why)))
     }
 
     /// Where a container's success is marked.
@@ -118,9 +138,14 @@ impl Hands {
     }
 }
 
-fn leave(mark: &std::path::Path) -> io::Result<()> {
+/// Leaves a mark in the directory of a pod that is there.
+fn leave(mark: &Path, on: &Progress) -> io::Result<()> {
+    on.begin(mark.display().to_string())?;
     if let Some(directory) = mark.parent() {
-        fs::create_dir_all(directory)?;
+        match fs::create_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
     }
     fs::File::create(mark).map(drop)
 }

@@ -9,23 +9,41 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::cgroups::keep_bounded;
 use super::reporter::Reporter;
-use crate::model::NodeFacts;
+use crate::model::{NodeFacts, Reason};
 use crate::runtime::slices::{RUN_TIME_UNITS, keep_from_shutdown as keep_slices};
 use crate::runtime::translate::{CgroupDriver, Host, RuntimeFeatures};
-use crate::runtime::{Hint, Runtime, RuntimeFacts};
+use crate::runtime::{Hint, Runtime, RuntimeFacts, keep_network};
 
 /// How often a runtime that does not answer is asked again.
 const UNREACHABLE: Duration = Duration::from_secs(1);
 
-/// Keeps the runtime's host facts current until cancelled; publishes the runtime's name and version
-/// as `containerd://1.6.20`.
+/// Keeps what depends on the host current until cancelled: the runtime's facts, whether it has a
+/// network for pods, and the cgroups above those of pods.
 pub async fn keep_host(
     runtime: Runtime,
-    mut node: watch::Receiver<Arc<NodeFacts>>,
-    mut hints: broadcast::Receiver<Hint>,
+    node: watch::Receiver<Arc<NodeFacts>>,
+    hints: broadcast::Sender<Hint>,
     reporter: Reporter,
     cancel: CancellationToken,
+) {
+    let tell = |trouble: Option<&Reason>| reporter.report_network(trouble);
+    tokio::join!(
+        keep_facts(&runtime, node, hints.subscribe(), &reporter, &cancel),
+        keep_network(&runtime, tell, hints.clone(), cancel.clone()),
+        keep_bounded(&runtime, reporter.subscribe(), cancel.clone()),
+    );
+}
+
+/// Keeps the runtime's host facts current; publishes the runtime's name and version as
+/// `containerd://1.6.20`.
+async fn keep_facts(
+    runtime: &Runtime,
+    mut node: watch::Receiver<Arc<NodeFacts>>,
+    mut hints: broadcast::Receiver<Hint>,
+    reporter: &Reporter,
+    cancel: &CancellationToken,
 ) {
     let mut known = None;
     loop {
@@ -70,7 +88,7 @@ async fn everything(hints: &mut broadcast::Receiver<Hint>) {
 
 /// The host facts with newer ones of node and runtime. A runtime that does not tell its cgroup
 /// driver (containerd 1.6) leaves what was found at the start.
-fn updated(host: &Host, node: Arc<NodeFacts>, runtime: Option<&RuntimeFacts>) -> Host {
+pub fn updated(host: &Host, node: Arc<NodeFacts>, runtime: Option<&RuntimeFacts>) -> Host {
     let mut host = Host {
         node,
         ..host.clone()

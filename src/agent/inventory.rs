@@ -1,17 +1,18 @@
 //! Lists everything the runtime has of this agent: at the start, after the runtime came back, and
 //! every 30 s as the safety net under the event stream.
 //!
-//! It tells the coordinator which pods exist, and workers of pods that changed without an event.
+//! It tells the coordinator which pods exist, and every worker what is listed: one that has seen
+//! something else looks again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::coordinator::Inventory;
 use crate::api::Uid;
 use crate::model::{ObservedPod, Reason};
 use crate::runtime::{Cri, Hint};
@@ -21,16 +22,31 @@ const RELIST: Duration = Duration::from_secs(30);
 /// How often a runtime that does not answer is asked again.
 const UNREACHABLE: Duration = Duration::from_secs(1);
 
+/// What the runtime has of the agent's pods, by uid; `None` until it was listed once.
+pub type Inventory = Option<Arc<BTreeMap<Uid, ObservedPod>>>;
+
+/// The newest list of the runtime.
+#[derive(Default)]
+pub struct Listing {
+    /// The pods.
+    pub pods: Inventory,
+    /// When it was asked for: what ended before that is not in it.
+    pub asked: Option<Instant>,
+    /// Why the runtime could not be asked since.
+    pub trouble: Option<Reason>,
+}
+
 /// Keeps the inventory current until cancelled.
 pub async fn keep_inventory<C: Cri>(
     cri: C,
     endpoint: String,
     hints: broadcast::Sender<Hint>,
-    inventory: watch::Sender<(Inventory, Option<Reason>)>,
+    inventory: watch::Sender<Listing>,
     cancel: CancellationToken,
 ) {
     let mut heard = hints.subscribe();
     loop {
+        let asked = Instant::now();
         let listed = tokio::select! {
             () = cancel.cancelled() => return,
             listed = cri.list() => listed,
@@ -41,7 +57,7 @@ pub async fn keep_inventory<C: Cri>(
                     .into_iter()
                     .map(|pod| (pod.key.uid.clone(), pod))
                     .collect();
-                publish(&inventory, &hints, pods);
+                publish(&inventory, &hints, Arc::new(pods), asked);
                 RELIST
             }
             Err(error) => {
@@ -69,23 +85,21 @@ async fn runtime_is_back(heard: &mut broadcast::Receiver<Hint>) {
 }
 
 fn publish(
-    inventory: &watch::Sender<(Inventory, Option<Reason>)>,
+    inventory: &watch::Sender<Listing>,
     hints: &broadcast::Sender<Hint>,
-    pods: BTreeMap<Uid, ObservedPod>,
+    pods: Arc<BTreeMap<Uid, ObservedPod>>,
+    asked: Instant,
 ) {
-    let (before, trouble) = inventory.borrow().clone();
-    if trouble.is_some() {
+    if inventory.borrow().trouble.is_some() {
         info!("the container runtime answers again");
     }
-    let before = before.unwrap_or_default();
-    for id in changed(&before, &pods) {
-        // Without workers there is nobody to hear it, and nothing is lost.
-        hints.send(Hint::Container(id)).ok();
-    }
+    // Without workers there is nobody to hear it, and nothing is lost.
+    hints.send(Hint::Listed(Arc::clone(&pods))).ok();
     inventory.send_if_modified(|now| {
-        let same = now.1.is_none() && now.0.as_deref() == Some(&pods);
+        let same = now.trouble.take().is_none() && now.pods.as_ref() == Some(&pods);
+        now.asked = Some(asked);
         if !same {
-            *now = (Some(Arc::new(pods)), None);
+            now.pods = Some(pods);
         }
         !same
     });
@@ -99,29 +113,13 @@ fn at(endpoint: &str, reason: Reason) -> Reason {
     }
 }
 
-fn report_trouble(inventory: &watch::Sender<(Inventory, Option<Reason>)>, reason: Reason) {
+fn report_trouble(inventory: &watch::Sender<Listing>, reason: Reason) {
     inventory.send_if_modified(|now| {
-        let same = now.1.as_ref() == Some(&reason);
+        let same = now.trouble.as_ref() == Some(&reason);
         if !same {
             warn!("the container runtime cannot be listed; what runs is left as it is: {reason}");
-            now.1 = Some(reason);
+            now.trouble = Some(reason);
         }
         !same
     });
-}
-
-/// An id of every pod that is not as it was: any id wakes the pod's worker.
-fn changed(before: &BTreeMap<Uid, ObservedPod>, now: &BTreeMap<Uid, ObservedPod>) -> Vec<String> {
-    let mut ids = Vec::new();
-    for (uid, pod) in before {
-        if now.get(uid) != Some(pod) {
-            ids.extend(pod.sandboxes.iter().map(|sandbox| sandbox.id.0.clone()));
-            ids.extend(
-                pod.containers
-                    .iter()
-                    .map(|container| container.id.0.clone()),
-            );
-        }
-    }
-    ids
 }

@@ -28,6 +28,8 @@ pub struct Slot {
     pub seen: bool,
     /// Whether the runtime has ever listed a container of it.
     pub begun: bool,
+    /// Another pod ended in its favour, and it has no container yet.
+    pub switched: bool,
     /// The time for its stop, once that began because the machine goes down.
     pub term: Option<Term>,
 }
@@ -49,6 +51,7 @@ impl Slot {
             report: None,
             seen: false,
             begun: false,
+            switched: false,
             term: None,
         }
     }
@@ -81,6 +84,28 @@ impl Slot {
     pub fn see(&mut self, listed: &ObservedPod) {
         self.seen = true;
         self.begun |= !listed.containers.is_empty();
+    }
+
+    /// Takes what its worker reported.
+    pub fn take(&mut self, report: PodReport) {
+        self.report = Some(report);
+        self.switched &= !self.has_container();
+    }
+
+    /// Whether it has a container, or was told to make one.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.goal() == Some(Goal::Run) || self.has_container()
+    }
+
+    /// Whether something keeps it from being staged that may last.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        let wish = self.mailbox.as_ref().map(watch::Sender::borrow);
+        let held = wish.is_some_and(|wish| !wish.held.is_empty());
+        let report = self.report.as_ref();
+        let failed = |report: &PodReport| report.plan.reasons.iter().any(|r| r.retry_at.is_some());
+        held || report.is_some_and(failed)
     }
 
     /// Whether the runtime has a container of it, as far as is known.
@@ -128,7 +153,7 @@ impl Slot {
         self.mailbox.as_ref().map(|mailbox| mailbox.borrow().goal)
     }
 
-    /// What rollout needs to know; whether it is available or renewable is not seen from here.
+    /// What rollout needs to know; whether it is held, available or renewable is not seen from here.
     #[must_use]
     pub fn fact(&self) -> PodFact {
         let report = self.report.as_ref();
@@ -143,7 +168,8 @@ impl Slot {
             prepared: self
                 .have()
                 .is_some_and(|have| have.ready_sandbox().is_some()),
-            started: self.goal() == Some(Goal::Run) || self.has_container(),
+            started: self.is_started(),
+            held: false,
             available: false,
             renewable: false,
             down: self.is_down(),

@@ -26,6 +26,8 @@ use tracing::{debug, warn};
 
 use super::Channels;
 use super::tasks::Tasks;
+use crate::blocking::{Blocking, Unanswered};
+use crate::clock::{self, After};
 use crate::config::{Config, Loaded};
 use crate::metrics::{Counter, Metrics};
 use crate::model::{ContainerId, NodeView};
@@ -54,7 +56,8 @@ pub(super) fn start(
         view: channels.reporter.subscribe(),
         loaded: channels.loaded.subscribe(),
         counts: Counts::new(metrics),
-        clock: Timestamp::now,
+        blocking: channels.blocking.clone(),
+        clock: clock::wall,
     };
     let cancel = channels.cancel.clone();
     tasks.start("log-rotation", rotate_logs(inputs, cancel));
@@ -72,6 +75,8 @@ pub struct Inputs {
     pub loaded: watch::Receiver<Loaded>,
     /// What is counted.
     pub counts: Counts,
+    /// The threads that touch logs.
+    pub blocking: Blocking,
     /// The time of day.
     pub clock: fn() -> Timestamp,
 }
@@ -119,6 +124,8 @@ struct Rotation {
     paths: Arc<[PathBuf]>,
     jobs: FuturesUnordered<BoxFuture<'static, (ContainerId, Done)>>,
     looked: Instant,
+    /// Why the logs could not be looked at the last time.
+    unanswered: Option<Unanswered>,
     /// A file is being compressed, or was until just now.
     tidy_held: Option<Instant>,
 }
@@ -133,6 +140,7 @@ pub async fn rotate_logs(mut inputs: Inputs, cancel: CancellationToken) {
         paths: Arc::default(),
         jobs: FuturesUnordered::new(),
         looked: Instant::now(),
+        unanswered: None,
         tidy_held: None,
     };
     let mut next = Instant::now();
@@ -142,7 +150,7 @@ pub async fn rotate_logs(mut inputs: Inputs, cancel: CancellationToken) {
             () = cancel.cancelled() => break,
             Some((id, done)) = rotation.jobs.next() => rotation.take(&id, done),
             () = tokio::time::sleep_until(next) => {
-                next = Instant::now() + rotation.look().await;
+                next = Instant::now().after(rotation.look().await);
             }
             () = tokio::time::sleep_until(tidying), if tidying < next => rotation.tidy_next(),
             Ok(()) = rotation.inputs.loaded.changed() => {
@@ -161,7 +169,7 @@ impl Rotation {
     async fn look(&mut self) -> Duration {
         let (max_size, keep) = self.limits();
         self.follow_view();
-        let sizes = sizes(Arc::clone(&self.paths)).await;
+        let sizes = self.sizes().await;
         let now = Instant::now();
         let elapsed = now.duration_since(self.looked);
         self.looked = now;
@@ -184,6 +192,26 @@ impl Rotation {
         self.tidy_next();
         let growths = self.logs.values().filter_map(|log| log.growth);
         pace::next_look(growths, max_size)
+    }
+
+    /// How large the logs are; nothing where they do not answer, which is told once.
+    async fn sizes(&mut self) -> Vec<Size> {
+        let cancel = self.cancel.clone();
+        let asked = tokio::select! {
+            () = cancel.cancelled() => return Vec::new(),
+            asked = sizes(&self.inputs.blocking, Arc::clone(&self.paths)) => asked,
+        };
+        let (sizes, unanswered) = match asked {
+            Ok(sizes) => (sizes, None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
+        if let Some(why) = &unanswered
+            && unanswered != self.unanswered
+        {
+            warn!("no container log is rotated: {why}");
+        }
+        self.unanswered = unanswered;
+        sizes
     }
 
     /// The size from which logs are rotated and how many rotated files are kept beside one.
@@ -256,11 +284,12 @@ impl Rotation {
         };
         log.tidy_at = None;
         // Until it is done; it may take long, and rotation goes on meanwhile.
-        self.tidy_held = Some(now + Duration::from_secs(3600));
+        self.tidy_held = Some(now.after(Duration::from_secs(3600)));
         let (id, path) = (id.clone(), log.path.clone());
         let (time, cancel) = ((self.inputs.clock)(), self.cancel.clone());
+        let blocking = self.inputs.blocking.clone();
         let job = async move {
-            let done = tidy(path, keep, time, cancel).await;
+            let done = tidy(&blocking, path, keep, time, cancel).await;
             (id, Done::Tidied(now.elapsed(), done))
         };
         self.jobs.push(job.boxed());
@@ -270,20 +299,20 @@ impl Rotation {
     fn take(&mut self, id: &ContainerId, done: Done) {
         let now = Instant::now();
         let (held, tidy_at) = match &done {
-            Done::Rotated(Ok(())) => (now + BREATH, Some(now + REST)),
-            Done::Rotated(Err(_)) => (now + TROUBLE, None),
+            Done::Rotated(Ok(())) => (now.after(BREATH), Some(now.after(REST))),
+            Done::Rotated(Err(_)) => (now.after(TROUBLE), None),
             Done::Tidied(_, Ok(tidied)) => (
                 now,
                 match tidied.left {
                     Left::Nothing => None,
-                    Left::Resting => Some(now + REST),
+                    Left::Resting => Some(now.after(REST)),
                     Left::More => Some(now),
                 },
             ),
-            Done::Tidied(_, Err(_)) => (now, Some(now + TROUBLE)),
+            Done::Tidied(_, Err(_)) => (now, Some(now.after(TROUBLE))),
         };
         if let Done::Tidied(took, _) = &done {
-            self.tidy_held = Some(now + *took * (SHARE - 1));
+            self.tidy_held = Some(now.after(took.saturating_mul(SHARE - 1)));
         }
         let path = self.logs.get_mut(id).map(|log| {
             if let Done::Rotated(_) = &done {

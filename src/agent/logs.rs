@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
+use crate::blocking::Blocking;
 use crate::runtime::{files, log};
 use crate::server::{LogLine, LogLines, LogRequest, LogSource};
 
@@ -12,6 +13,10 @@ use crate::server::{LogLine, LogLines, LogRequest, LogSource};
 pub struct Logs {
     /// The directory.
     pub pod_logs: PathBuf,
+    /// Shared by all who follow.
+    pub watches: log::Watches,
+    /// The threads that read.
+    pub blocking: Blocking,
 }
 
 impl LogSource for Logs {
@@ -22,6 +27,8 @@ impl LogSource for Logs {
             tail: request.tail,
             since: request.since,
             follow,
+            watches: self.watches.clone(),
+            blocking: self.blocking.clone(),
         };
         let line = |line: log::Line| LogLine {
             time: line.time,

@@ -1,9 +1,10 @@
 //! The agent put together: what each task is given, how they are started, and how they end.
 //!
-//! Nothing is decided here. Facts flow one way: sources and node to the coordinator, the coordinator
-//! to one worker a pod, the workers' reports back to the coordinator, which publishes the view that
-//! the server answers from.
+//! Nothing is decided here. Facts flow one way: sources and node to the coordinator, which tells one
+//! worker a pod, the workers' reports back to it, and its view to the server.
 
+mod cgroups;
+mod channels;
 mod coordinator;
 mod disk_limits;
 mod error;
@@ -15,17 +16,24 @@ mod hooks;
 mod host;
 mod inventory;
 mod keep;
+mod kept;
 mod ledger;
+mod line;
 mod log_rotation;
 mod logs;
+mod newest;
 mod notify;
 mod order;
 mod pins;
 mod pods;
+pub mod purge;
 mod reporter;
 mod settings;
 mod shutdown;
 mod signals;
+mod state_disk;
+mod supervise;
+mod sweep;
 mod tasks;
 mod worker;
 
@@ -33,95 +41,96 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use error::Error;
 
+use crate::blocking::Blocking;
+use crate::clock;
 use crate::config::{self, Config, Loaded};
 use crate::metrics::Metrics;
-use crate::model::{DesiredPod, EventLog, NodeFacts, PodReport, SetDefaults, Snapshot};
-use crate::runtime::{self, Hint, Runtime, run_preload, run_puller, watch_events};
+use crate::runtime::{self, Runtime, run_preload, run_puller, watch_events};
 use crate::server;
 use crate::source::{self, SourceMetrics, watch_directory};
 use crate::store::Store;
-use coordinator::{Coordinator, Inputs, Kept};
+use channels::Channels;
+use coordinator::{Coordinator, Inputs};
 use events::EventSink;
 use hands::Hands;
+use kept::Kept;
+use newest::Newest;
 use notify::Notify;
-use reporter::Reporter;
 use shutdown::Shutdown;
 use signals::{Signals, Told};
+use state_disk::Disk;
 use tasks::Tasks;
-use worker::Worker;
 
 /// How long tasks have to end when the agent stops; its pods run on.
 const DRAIN: Duration = Duration::from_millis(700);
-/// Hints that may wait for a worker that is busy; one that falls behind looks at everything.
-const HINTS: usize = 256;
 /// Reports that may wait for the coordinator.
 const REPORTS: usize = 256;
 /// Commands that may wait for the coordinator.
 const REQUESTS: usize = 16;
+
+/// Sets the level of the agent's own log.
+pub type SetLogLevel = Box<dyn Fn(&str)>;
 
 /// Runs the agent until it is told to stop. `path` is the configuration file that was named, if
 /// any; it is read again on SIGHUP and when it changes.
 ///
 /// # Errors
 /// What kept it from starting.
-pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
-    LocalSet::new().run_until(start(config, path)).await
+pub async fn run(
+    config: Config,
+    path: Option<PathBuf>,
+    set_log_level: SetLogLevel,
+) -> Result<(), Error> {
+    let agent = start(config, path, set_log_level);
+    LocalSet::new().run_until(agent).await
 }
 
-/// The channels between the agent's tasks.
-struct Channels {
-    cancel: CancellationToken,
-    hints: broadcast::Sender<Hint>,
-    loaded: watch::Sender<Loaded>,
-    node: watch::Sender<Arc<NodeFacts>>,
-    snapshot: watch::Sender<Arc<Snapshot>>,
-    reporter: Reporter,
-    sink: EventSink,
-    events: watch::Sender<Arc<EventLog>>,
-}
-
-async fn start(config: Config, path: Option<PathBuf>) -> Result<(), Error> {
+async fn start(
+    config: Config,
+    path: Option<PathBuf>,
+    set_log_level: SetLogLevel,
+) -> Result<(), Error> {
     let facts = Arc::new(settings::node_facts(&config)?);
     settings::refuse_beside_kubelet(&config)?;
     settings::name_unfollowed(&config);
     settings::make_directories(&config)?;
     let store = Arc::new(Store::open(&config.paths.state)?);
     let socket = server::bind(&config.socket(), Some(&config.socket_group)).await?;
-    let (runtime, pulls) = Runtime::new(settings::runtime(&config, &facts))?;
+    let kept = Kept::read(&store)?;
+    line::begin(&store, &kept);
+    let earlier = kept.of_earlier_names(&facts.name);
+    let blocking = Blocking::default();
+    let options = settings::runtime(&config, &facts, earlier, blocking.clone());
+    let (runtime, pulls) = Runtime::new(options)?;
     let metrics = Metrics::new();
     info!(node = %facts.name, version = env!("CARGO_PKG_VERSION"), "the agent starts");
 
     let config = Arc::new(config);
     let (sink, notes) = EventSink::new();
-    let channels = Channels {
-        cancel: CancellationToken::new(),
-        hints: broadcast::Sender::new(HINTS),
-        loaded: watch::Sender::new(Loaded {
-            config: Arc::clone(&config),
-            error: None,
-        }),
-        node: watch::Sender::new(facts),
-        snapshot: watch::Sender::new(Arc::default()),
-        reporter: Reporter::new(Timestamp::now()),
-        sink,
-        events: events::publisher(Timestamp::now()),
-    };
+    let channels = Channels::new(&config, facts, sink, blocking);
     let mut tasks = Tasks::new(channels.cancel.clone());
+    line::start(&mut tasks, &channels, &store);
     events::start(&mut tasks, &channels, notes);
     start_runtime(&mut tasks, &channels, &config, &runtime, pulls);
     start_images(&mut tasks, &channels, &config, &runtime);
     log_rotation::start(&mut tasks, &channels, &config, &runtime, &metrics);
-    start_source(&mut tasks, &channels, &config, &store, &metrics);
+    start_source(
+        &mut tasks,
+        &channels,
+        &config,
+        &store,
+        &metrics,
+        set_log_level,
+    );
     let (requests, commands) = mpsc::channel(REQUESTS);
-    let shutdown = start_coordinator(&mut tasks, &channels, &config, &runtime, store, commands)?;
+    let records = (store, kept);
+    let shutdown = start_coordinator(&mut tasks, &channels, &config, &runtime, records, commands)?;
     start_server(
         &mut tasks, &channels, &config, &runtime, socket, &metrics, requests,
     );
@@ -169,7 +178,7 @@ fn start_runtime(
         host::keep_host(
             runtime.clone(),
             channels.node.subscribe(),
-            channels.hints.subscribe(),
+            channels.hints.clone(),
             channels.reporter.clone(),
             channels.cancel.clone(),
         ),
@@ -181,10 +190,10 @@ fn start_images(tasks: &mut Tasks, channels: &Channels, config: &Config, runtime
     let (runtime, directory) = (runtime.clone(), config.paths.images.clone());
     let reporter = channels.reporter.clone();
     let (hints, cancel) = (channels.hints.clone(), channels.cancel.clone());
-    let pinner = runtime.clone();
+    let (pinner, blocking) = (runtime.clone(), channels.blocking.clone());
     tasks.start("image archives", async move {
         let tell = |reasons: Vec<_>| reporter.report_archives(&reasons);
-        run_preload(&runtime, directory, tell, hints, cancel).await;
+        run_preload(&runtime, &blocking, directory, tell, hints, cancel).await;
     });
     let wanted = watch::Sender::new(None);
     let (images, hints, cancel) = (
@@ -209,14 +218,20 @@ fn start_source(
     config: &Config,
     store: &Arc<Store>,
     metrics: &Metrics,
+    set_log_level: SetLogLevel,
 ) {
     let of_source = watch::Sender::new(settings::source(config));
     let (rescan, rescans) = mpsc::channel(1);
     let inputs = source::Inputs {
         settings: of_source.subscribe(),
         rescan: rescans,
-        keeper: Box::new(keep::Keeper(Arc::clone(store))),
+        keeper: Box::new(keep::Keeper(Disk::new(
+            store,
+            &channels.blocking,
+            "last good manifests",
+        ))),
         metrics: SourceMetrics::new(metrics),
+        blocking: channels.blocking.clone(),
     };
     let (snapshot, cancel) = (channels.snapshot.clone(), channels.cancel.clone());
     tasks.start("manifests", async move {
@@ -225,7 +240,7 @@ fn start_source(
         }
     });
     let mut loaded = channels.loaded.subscribe();
-    let node = channels.node.clone();
+    let (node, blocking) = (channels.node.clone(), channels.blocking.clone());
     tasks.start("settings", async move {
         let mut in_force = Arc::clone(&loaded.borrow_and_update().config);
         while loaded.changed().await.is_ok() {
@@ -233,7 +248,8 @@ fn start_source(
             if let Some(error) = error {
                 warn!("the configuration is not taken over: {error}");
             }
-            settings::follow(&in_force, &config, &node, &of_source);
+            settings::follow(&in_force, &config, &blocking, &node, &of_source).await;
+            set_log_level(config.log.level.as_str());
             in_force = config;
             rescan.try_send(()).ok();
         }
@@ -246,46 +262,48 @@ fn start_coordinator(
     channels: &Channels,
     config: &Config,
     runtime: &Runtime,
-    store: Arc<Store>,
+    (store, kept): (Arc<Store>, Kept),
     commands: mpsc::Receiver<server::Request>,
 ) -> Result<Shutdown, Error> {
-    let (pods, corrupt_pods) = store.pods()?;
-    let (sets, corrupt_sets) = store.sets()?;
-    for found in corrupt_pods.iter().chain(&corrupt_sets) {
-        warn!("{found}");
-    }
     let (reports, reports_of_workers) = mpsc::channel(REPORTS);
     let cri = Hands {
         runtime: runtime.clone(),
         places: Arc::new(settings::places(config)),
+        blocking: channels.blocking.clone(),
     };
+    let newest = Arc::new(Newest::default());
+    let hear = Arc::clone(&newest).hear(reports_of_workers, channels.cancel.clone());
+    tasks.start("reports", hear);
     let starter = tasks.starter();
-    let start_worker = worker_starter(channels, cri.clone(), reports, starter);
-    let inventory = watch::Sender::new((None, None));
+    let start_worker = supervise::starter(channels, cri.clone(), reports, starter);
+    let inventory = watch::Sender::new(inventory::Listing::default());
     let (begin, shutdown) = watch::channel(None);
     let (left, to_rest) = watch::channel(None);
+    let disk = Disk::new(&store, &channels.blocking, "state directory");
+    let swept = Disk::new(&store, &channels.blocking, "pods' directories");
     let inputs = Inputs {
         snapshot: channels.snapshot.subscribe(),
         node: channels.node.subscribe(),
-        defaults: follow_defaults(tasks, channels, config),
+        defaults: settings::follow_defaults(tasks, channels, config),
         inventory: inventory.subscribe(),
-        reports: reports_of_workers,
+        reports: newest,
         commands,
         evictions: disk_limits::start(tasks, channels, config),
+        whose: sweep::start(tasks, channels, cri.places.pods_root.clone(), swept),
         shutdown,
         to_rest: left,
         cancel: channels.cancel.clone(),
     };
     let reporter = channels.reporter.clone();
-    let kept = Kept { pods, sets };
     let order = order::start(tasks, channels);
     let events = channels.sink.clone();
-    let clock = Timestamp::now;
-    let coordinator = Coordinator::new(store, kept, start_worker, reporter, events, order, clock);
-    tasks.start(
-        "coordinator",
-        coordinator.run(inputs, notify::beat_every(), notify::beat),
-    );
+    let clock = clock::steady;
+    let (passed, passes) = watch::channel(());
+    state_disk::start(tasks, channels, disk.clone(), passes);
+    let coordinator = Coordinator::new(disk, kept, start_worker, reporter, events, order, clock);
+    let passed = move || passed.send_replace(());
+    let run = move || coordinator.run(inputs, notify::beat_every(), passed);
+    tasks.start("coordinator", Blocking::thread(run));
     let endpoint = config.container_runtime_endpoint.clone();
     let (hints, cancel) = (channels.hints.clone(), channels.cancel.clone());
     tasks.start(
@@ -293,47 +311,6 @@ fn start_coordinator(
         inventory::keep_inventory(cri, endpoint, hints, inventory, cancel),
     );
     Ok(Shutdown { begin, to_rest })
-}
-
-/// Makes the function that starts a pod's worker.
-fn worker_starter(
-    channels: &Channels,
-    cri: Hands,
-    reports: mpsc::Sender<PodReport>,
-    starter: tasks::Starter,
-) -> coordinator::StartWorker {
-    let (hints, cancel) = (channels.hints.clone(), channels.cancel.clone());
-    let events = channels.sink.clone();
-    Box::new(move |want: watch::Receiver<Arc<DesiredPod>>| {
-        let worker = Worker {
-            cri: cri.clone(),
-            want,
-            hints: hints.subscribe(),
-            reports: reports.clone(),
-            events: events.clone(),
-            clock: Timestamp::now,
-            cancel: cancel.clone(),
-        };
-        starter.start(worker.run());
-    })
-}
-
-/// What the configuration gives every set, as it changes.
-fn follow_defaults(
-    tasks: &mut Tasks,
-    channels: &Channels,
-    config: &Config,
-) -> watch::Receiver<SetDefaults> {
-    let defaults = watch::Sender::new(settings::set_defaults(config));
-    let newest = defaults.subscribe();
-    let mut loaded = channels.loaded.subscribe();
-    tasks.start("set defaults", async move {
-        while loaded.changed().await.is_ok() {
-            let value = settings::set_defaults(&loaded.borrow_and_update().config);
-            defaults.send_if_modified(|old| std::mem::replace(old, value) != value);
-        }
-    });
-    newest
 }
 
 fn start_server(
@@ -348,24 +325,23 @@ fn start_server(
     let gauges = gauges::Gauges::new(metrics);
     let (view, cancel) = (channels.reporter.subscribe(), channels.cancel.clone());
     tasks.start("gauges", gauges.follow(view, cancel));
-    let metrics = metrics.clone();
     let api = server::Api {
         view: channels.reporter.subscribe(),
         events: channels.events.subscribe(),
         logs: Arc::new(logs::Logs {
             pod_logs: config.paths.pod_logs.clone(),
+            watches: runtime::log::Watches::default(),
+            blocking: channels.blocking.clone(),
         }),
         exec: Arc::new(execs::Execs(runtime.clone())),
-        metrics: Arc::new(move || metrics.expose()),
+        metrics: gauges::exposer(metrics, channels.blocking.clone()),
         requests,
-        clock: Timestamp::now,
+        clock: clock::wall,
+        ahead: clock::ahead,
+        shown: server::Shown::default(),
         cancel: channels.cancel.clone(),
     };
-    tasks.start("server", async move {
-        if let Err(error) = server::serve(socket, api).await {
-            warn!(%error, "the socket is no longer served");
-        }
-    });
+    tasks.start("server", server::serve(socket, api));
 }
 
 /// Hears signals, tells the service manager, and reads the configuration again, until told to stop.
@@ -388,13 +364,20 @@ async fn serve_until_told(
         told.tell(&view.borrow_and_update().clone());
         tokio::select! {
             signal = signals.next() => match signal {
-                Told::Reload => drop(reload.try_send(())),
+                Told::Reload => {
+                    let (done, reloaded) = oneshot::channel();
+                    // A full channel already holds the word, and its sender is waited for.
+                    if reload.try_send(done).is_ok() {
+                        told.reloading(reloaded);
+                    }
+                }
                 stop => return Ok(stop),
             },
             ended = tasks.next_end() => {
                 ended.map_err(Error::Task)?;
             }
             Ok(()) = view.changed() => {}
+            () = told.reloaded() => {}
         }
     }
 }

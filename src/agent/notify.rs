@@ -1,9 +1,11 @@
-//! What the service manager hears: `READY=1` once, `STATUS=` when it changes, `WATCHDOG=1` after a
-//! completed pass of the coordinator. Nothing where there is no service manager.
+//! What the service manager hears: `READY=1` once, and after each `RELOADING=1` again; `STATUS=` when it
+//! changes, `WATCHDOG=1` after a completed pass of the coordinator. Nothing where there is no service
+//! manager.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::reporter::is_settled;
@@ -14,6 +16,8 @@ use crate::model::{NodeView, Verdict};
 pub struct Notify {
     ready: bool,
     status: String,
+    /// Answers when what was told to be read again has been read.
+    reloading: Option<oneshot::Receiver<()>>,
 }
 
 impl Notify {
@@ -28,6 +32,30 @@ impl Notify {
             self.ready = true;
             send(&[NotifyState::Ready]);
         }
+    }
+
+    /// Tells that the configuration is being read again; `done` answers when it was.
+    pub fn reloading(&mut self, done: oneshot::Receiver<()>) {
+        // Before the first READY=1 there is nothing to go back to.
+        if self.ready {
+            match NotifyState::monotonic_usec_now() {
+                Ok(now) => send(&[NotifyState::Reloading, now]),
+                Err(_) => send(&[NotifyState::Reloading]),
+            }
+            self.reloading = Some(done);
+        }
+    }
+
+    /// Waits until the configuration was read again, and tells it; for ever where it is not being
+    /// read. What is dropped while it waits goes on at the next call.
+    pub async fn reloaded(&mut self) {
+        match &mut self.reloading {
+            // An error: nobody reads it any more, and nobody need wait either.
+            Some(done) => drop(done.await),
+            None => std::future::pending().await,
+        }
+        self.reloading = None;
+        send(&[NotifyState::Ready]);
     }
 
     /// Asks for that much time to stop.
@@ -50,7 +78,7 @@ impl Notify {
 /// Half the time after which the service manager loses patience; `None` where it has no watchdog.
 #[must_use]
 pub fn beat_every() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+    sd_notify::watchdog_enabled().and_then(|limit| limit.checked_div(2))
 }
 
 /// The coordinator has completed a pass.
@@ -77,7 +105,7 @@ fn summary(view: &NodeView) -> String {
         view.sets.len(),
         view.snapshot.refused.len()
     );
-    if let Some(reason) = &view.runtime {
+    if let Some(reason) = view.trouble() {
         text = format!("{text}; {}", reason.message);
     }
     text

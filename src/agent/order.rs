@@ -10,14 +10,14 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::Channels;
-use super::coordinator::Inventory;
+use super::inventory::Inventory;
 use super::ledger::{Ledger, Slot};
 use super::tasks::Tasks;
 use crate::api::daemonset::DaemonSet;
 use crate::api::{Condition, ObjectKey, after};
 use crate::eligibility;
 use crate::model::{
-    Goal, HostConditions, NodeFacts, ObservedPod, PodReport, Reason, Snapshot, Verdict,
+    Goal, HostConditions, NodeFacts, ObservedPod, PodReport, Reason, SetReport, Snapshot, Verdict,
 };
 use crate::node;
 use crate::plan::order::{SetFact, Standing, ends_after, may_end, plan_order, unlooked};
@@ -49,6 +49,8 @@ pub struct Scene<'a> {
     pub ledger: &'a Ledger,
     /// What the runtime has.
     pub inventory: &'a Inventory,
+    /// What was decided for each set last.
+    pub reports: &'a BTreeMap<ObjectKey, Arc<SetReport>>,
     /// Whether all pods are to stop, because the machine goes down.
     pub shutdown: bool,
     /// The time of the pass.
@@ -153,16 +155,26 @@ impl Order {
     #[must_use]
     pub fn of(&self, slot: &Slot, inventory: &Inventory, goal: Goal) -> (Goal, Vec<Reason>) {
         let set = &slot.record.set;
-        match (goal, is_up(slot, inventory)) {
-            (Goal::Run | Goal::Prepare | Goal::Stage, false) => match self.hold(set) {
+        let goes_on = is_up(slot, inventory) && slot.record.ending_since.is_none();
+        match goal {
+            Goal::Run | Goal::Prepare | Goal::Stage => match self.holds(slot, inventory) {
                 waits if waits.is_empty() => (goal, waits),
                 waits => (Goal::Stage, waits),
             },
-            (Goal::End, true) if slot.record.ending_since.is_none() => match self.ends.get(set) {
+            Goal::End if goes_on => match self.ends.get(set) {
                 Some(reason) => (Goal::Run, vec![reason.clone()]),
                 None => (goal, Vec::new()),
             },
-            _ => (goal, Vec::new()),
+            Goal::End | Goal::Rest => (goal, Vec::new()),
+        }
+    }
+
+    /// Why a pod may not be started now; nothing holds one that has begun.
+    #[must_use]
+    pub fn holds(&self, slot: &Slot, inventory: &Inventory) -> Vec<Reason> {
+        match has_begun(slot, inventory) {
+            true => Vec::new(),
+            false => self.hold(&slot.record.set),
         }
     }
 
@@ -189,7 +201,7 @@ fn differing<T: PartialEq>(
         .collect()
 }
 
-/// Whether a pod has a sandbox that works: then it runs, and waits for nothing any more.
+/// Whether a pod has a sandbox that works.
 #[must_use]
 pub fn is_up(slot: &Slot, inventory: &Inventory) -> bool {
     let has_sandbox = |have: &ObservedPod| have.ready_sandbox().is_some();
@@ -202,6 +214,12 @@ pub fn is_up(slot: &Slot, inventory: &Inventory) -> bool {
     }
 }
 
+/// Whether a pod waits for nothing any more: it runs, or another one has made room for it. A sandbox
+/// that only stands ready does not count.
+fn has_begun(slot: &Slot, inventory: &Inventory) -> bool {
+    slot.switched || slot.is_started() && is_up(slot, inventory)
+}
+
 impl Scene<'_> {
     /// The sets that wait for something, which are `ordered`, and those that are waited for.
     fn facts(&self, ordered: &[ObjectKey]) -> BTreeMap<ObjectKey, SetFact> {
@@ -212,13 +230,25 @@ impl Scene<'_> {
                 None => self.after(key),
             };
             let standing = self.standing(key);
-            facts.extend(standing.map(|standing| (key.clone(), SetFact { after, standing })));
+            let replaces = self.replaces(key);
+            facts.extend(standing.map(|standing| {
+                let fact = SetFact {
+                    after,
+                    standing,
+                    replaces,
+                };
+                (key.clone(), fact)
+            }));
         }
         let named: BTreeSet<_> = facts.values().flat_map(|fact| &fact.after).collect();
         let named = named.into_iter().filter_map(|condition| match condition {
             Condition::Set(key) if !facts.contains_key(key) => {
-                let (after, standing) = (BTreeSet::new(), self.standing(key)?);
-                Some((key.clone(), SetFact { after, standing }))
+                let fact = SetFact {
+                    after: BTreeSet::new(),
+                    standing: self.standing(key)?,
+                    replaces: false,
+                };
+                Some((key.clone(), fact))
             }
             _ => None,
         });
@@ -245,6 +275,7 @@ impl Scene<'_> {
     fn standing(&self, key: &ObjectKey) -> Option<Standing> {
         let runs = self.runs_here(key)?;
         Some(match runs {
+            _ if self.has_ready(key) && self.is_updating(key) => Standing::Updating,
             _ if self.has_ready(key) => Standing::Ready,
             true => Standing::NotReady,
             false => Standing::NotHere,
@@ -269,9 +300,38 @@ impl Scene<'_> {
         uids.filter_map(|uid| self.ledger.get(uid))
     }
 
+    /// Whether a pod of the set is ready and stays: neither its end nor its change was decided.
     fn has_ready(&self, set: &ObjectKey) -> bool {
-        let reports = self.slots(set).filter_map(|slot| slot.report.as_ref());
-        reports.into_iter().any(|report| self.is_ready(report))
+        self.alive(set).any(|slot| {
+            let report = slot.report.as_ref();
+            report.is_some_and(|report| {
+                report.want.record.revision == slot.record.revision && self.is_ready(report)
+            })
+        })
+    }
+
+    /// Whether a pod is being staged in the place of the one that runs, and nothing keeps it from
+    /// being switched to.
+    fn is_updating(&self, set: &ObjectKey) -> bool {
+        let report = self.reports.get(set);
+        let Some(rollout) = report.and_then(|report| report.rollout.as_ref()) else {
+            return false;
+        };
+        let mut staged = self
+            .alive(set)
+            .filter(|slot| slot.record.revision == rollout.target && !slot.is_started());
+        staged.any(|slot| !slot.is_stuck())
+    }
+
+    /// Whether the set has a pod that runs.
+    fn replaces(&self, set: &ObjectKey) -> bool {
+        self.alive(set)
+            .any(|slot| has_begun(slot, self.inventory) && is_up(slot, self.inventory))
+    }
+
+    fn alive(&self, set: &ObjectKey) -> impl Iterator<Item = &Slot> {
+        self.slots(set)
+            .filter(|slot| slot.record.ending_since.is_none())
     }
 
     fn is_ready(&self, report: &PodReport) -> bool {
@@ -282,12 +342,9 @@ impl Scene<'_> {
 
     /// Whether something of the set is still to be started here.
     fn waits(&self, key: &ObjectKey) -> bool {
-        let alive = || {
-            self.slots(key)
-                .filter(|slot| slot.record.ending_since.is_none())
-        };
         self.runs_here(key) == Some(true)
-            && (alive().next().is_none() || alive().any(|slot| !is_up(slot, self.inventory)))
+            && (self.alive(key).next().is_none()
+                || self.alive(key).any(|slot| !has_begun(slot, self.inventory)))
     }
 
     /// Each set that ends and has others before it.

@@ -54,10 +54,6 @@ fn images(view: &NodeView) -> BTreeSet<String> {
 /// The images of every set's last good revision.
 fn last_good(view: &NodeView) -> impl Iterator<Item = String> + '_ {
     let rollouts = view.sets.values().filter_map(|set| set.rollout.as_ref());
-    let good = rollouts.filter_map(|rollout| {
-        let revisions = rollout.record.revisions.iter();
-        let good = revisions.filter(|revision| revision.good_since.is_some());
-        good.max_by_key(|revision| revision.good_since)
-    });
+    let good = rollouts.filter_map(|rollout| rollout.record.last_good());
     good.flat_map(|revision| revisions::images_of(&revision.object).map(str::to_owned))
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use uuid::Uuid;
 
 use crate::api::daemonset::DaemonSet;
@@ -48,13 +48,21 @@ pub fn adopted_record(
 
 /// The record of a pod found in the runtime that no set wants: all that is known is its end.
 #[must_use]
-pub fn orphan_record(found: &ObservedPod, now: Timestamp) -> PodRecord {
+pub fn orphan_record(found: &ObservedPod, node: &str, now: Timestamp) -> PodRecord {
+    // Under which name it was made is what it is found by after a change of that.
+    let spec = PodSpec {
+        node_name: Some(node.to_owned()),
+        ..PodSpec::default()
+    };
     PodRecord {
         renewals: BTreeMap::new(),
         key: found.key.clone(),
         set: found.set.clone(),
         revision: found.revision.clone(),
-        pod: Pod::default(),
+        pod: Pod {
+            spec: Some(spec),
+            ..Pod::default()
+        },
         created_at: now,
         ending_since: Some(now),
         evicted: None,

@@ -53,6 +53,30 @@ impl Reporter {
         );
     }
 
+    /// Why pods can have no network, `None` when they can.
+    pub fn report_network(&self, trouble: Option<&Reason>) {
+        self.change(
+            |view| view.network.as_ref() != trouble,
+            |view| view.network = trouble.cloned(),
+        );
+    }
+
+    /// What keeps the agent as a whole from doing what it should.
+    pub fn report_troubles(&self, troubles: &[Reason]) {
+        self.change(
+            |view| view.troubles != troubles,
+            |view| view.troubles = troubles.to_vec(),
+        );
+    }
+
+    /// What of the agent's own does not answer.
+    pub fn report_unanswered(&self, reasons: &[Reason]) {
+        self.change(
+            |view| view.unanswered != reasons,
+            |view| view.unanswered = reasons.to_vec(),
+        );
+    }
+
     /// Why image archives could not be imported.
     pub fn report_archives(&self, reasons: &[Reason]) {
         self.change(
@@ -110,8 +134,10 @@ pub enum Planned {
 }
 
 /// Whether the sources could be looked at, in order or not: when the agent has nothing left to wait
-/// for before it calls itself started.
+/// for before it calls itself started. A runtime that does not answer is no reason to start again.
 #[must_use]
 pub fn is_settled(view: &NodeView) -> bool {
-    view.ready || matches!(view.snapshot.condition, SourceCondition::Unreadable(_))
+    view.ready
+        || view.runtime.is_some()
+        || matches!(view.snapshot.condition, SourceCondition::Unreadable(_))
 }

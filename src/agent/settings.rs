@@ -1,18 +1,24 @@
 //! From the configuration to what each room is given; the one place that knows both.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::Channels;
 use super::error::Error;
 use super::hands::Places;
 use super::host;
+use super::tasks::Tasks;
+use crate::api::Uid;
+use crate::blocking::{Blocking, Lane};
+use crate::clock;
 use crate::config::Config;
-use crate::model::{BackOff, NodeFacts, RolloutDefaults, SetDefaults, Taint, TaintEffect};
+use crate::model::{BackOff, NodeFacts, Reason, RolloutDefaults, SetDefaults, Taint, TaintEffect};
+use crate::runtime::files::resolver;
 use crate::runtime::{self, translate};
 use crate::source::{self, Writers};
 use crate::{config, node};
@@ -26,8 +32,11 @@ pub fn node_facts(config: &Config) -> Result<NodeFacts, Error> {
         state: config.paths.state.clone(),
         reserved_cpu_millis: config.reserved.cpu.0,
         reserved_memory_bytes: config.reserved.memory.0,
+        reserved_pids: config.reserved.pid,
     };
-    Ok(node::facts(&settings)?)
+    let mut facts = node::facts(&settings)?;
+    facts.notes = notes(config)?;
+    Ok(facts)
 }
 
 fn taint(taint: &config::Taint) -> Taint {
@@ -45,11 +54,19 @@ fn taint(taint: &config::Taint) -> Taint {
 /// A kubelet on the same runtime would remove every pod the agent makes, so the agent does not
 /// start beside one.
 pub fn refuse_beside_kubelet(config: &Config) -> Result<(), Error> {
-    let endpoint = &config.container_runtime_endpoint;
-    match node::kubelet::conflict(&node::kubelet::find(endpoint)?, endpoint) {
-        Some(why) => Err(Error::Kubelet(why)),
-        None => Ok(()),
+    let kubelets = node::kubelet::find(&config.container_runtime_endpoint)?;
+    node::kubelet::conflict(&kubelets).map_or(Ok(()), |why| Err(Error::Kubelet(why)))
+}
+
+/// What of the machine may become trouble for pods, though nothing keeps the agent from running.
+fn notes(config: &Config) -> Result<Vec<Reason>, Error> {
+    let kubelets = node::kubelet::find(&config.container_runtime_endpoint)?;
+    let mut notes = node::kubelet::doubts(&kubelets);
+    notes.extend(resolver::doubt(&config.resolv_conf));
+    for note in &notes {
+        warn!("{note}");
     }
+    Ok(notes)
 }
 
 /// Says which settings ask for what this version does not do.
@@ -83,8 +100,9 @@ pub fn make_directories(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes a directory that everybody may read; one that is there is left as it is.
 fn make(path: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(path).map_err(|source| Error::Directory {
+    crate::runtime::files::make_directory(path, 0o755).map_err(|source| Error::Directory {
         path: path.to_owned(),
         source,
     })
@@ -100,12 +118,18 @@ pub fn places(config: &Config) -> Places {
 }
 
 /// What the runtime's handle is made of.
-pub fn runtime(config: &Config, node: &Arc<NodeFacts>) -> runtime::Options {
+pub fn runtime(
+    config: &Config,
+    node: &Arc<NodeFacts>,
+    earlier: BTreeSet<Uid>,
+    blocking: Blocking,
+) -> runtime::Options {
     runtime::Options {
         endpoint: config.container_runtime_endpoint.clone(),
         request_timeout: config.runtime_request_timeout.0,
         parallel_pulls: usize::try_from(config.image_pull.max_parallel).unwrap_or(usize::MAX),
         node: node.name.clone(),
+        earlier,
         container_logs: config.paths.container_logs.clone(),
         preload: true,
         host: translate::Host {
@@ -114,19 +138,33 @@ pub fn runtime(config: &Config, node: &Arc<NodeFacts>) -> runtime::Options {
             pod_logs: config.paths.pod_logs.clone(),
             cgroup_root: config.cgroup_root.display().to_string(),
             cgroup_driver: host::first_guess(),
-            resolv_conf: "/etc/resolv.conf".into(),
+            resolv_conf: config.resolv_conf.clone(),
             features: translate::RuntimeFeatures {
                 apparmor: Path::new("/sys/kernel/security/apparmor/profiles").exists(),
                 selinux: Path::new("/sys/fs/selinux/enforce").exists(),
                 cgroup_v2: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+                swap: runtime::cgroup::bounds_swap(),
                 ..translate::RuntimeFeatures::default()
             },
-            settings: translate::PodSettings {
-                seccomp_root: config.paths.state.join("seccomp"),
-                ..translate::PodSettings::default()
-            },
+            settings: pod_settings(config),
         },
-        clock: Timestamp::now,
+        blocking,
+        clock: clock::steady,
+    }
+}
+
+/// Kubelet's settings that shape pods.
+fn pod_settings(config: &Config) -> translate::PodSettings {
+    let enforced = &config.enforce_node_allocatable;
+    translate::PodSettings {
+        seccomp_root: config.paths.state.join("seccomp"),
+        pod_pids_limit: u64::try_from(config.pod_pids_limit).ok(),
+        enforce_node_allocatable: enforced.contains(&config::Enforcement::Pods),
+        swap_behavior: match config.memory_swap.swap_behavior {
+            config::SwapBehavior::NoSwap => translate::SwapBehavior::NoSwap,
+            config::SwapBehavior::LimitedSwap => translate::SwapBehavior::LimitedSwap,
+        },
+        ..translate::PodSettings::default()
     }
 }
 
@@ -172,10 +210,29 @@ pub fn set_defaults(config: &Config) -> SetDefaults {
     }
 }
 
-/// Takes over what a newer configuration changes without a restart.
-pub fn follow(
-    old: &Config,
+/// What the configuration gives every set, as it changes.
+pub(super) fn follow_defaults(
+    tasks: &mut Tasks,
+    channels: &Channels,
     config: &Config,
+) -> watch::Receiver<SetDefaults> {
+    let defaults = watch::Sender::new(set_defaults(config));
+    let newest = defaults.subscribe();
+    let mut loaded = channels.loaded.subscribe();
+    tasks.start("set defaults", async move {
+        while loaded.changed().await.is_ok() {
+            let value = set_defaults(&loaded.borrow_and_update().config);
+            defaults.send_if_modified(|old| std::mem::replace(old, value) != value);
+        }
+    });
+    newest
+}
+
+/// Takes over what a newer configuration changes without a restart.
+pub async fn follow(
+    old: &Config,
+    config: &Arc<Config>,
+    blocking: &Blocking,
     node: &watch::Sender<Arc<NodeFacts>>,
     of_source: &watch::Sender<source::Settings>,
 ) {
@@ -189,8 +246,11 @@ pub fn follow(
         );
     }
     name_unfollowed(config);
-    match node_facts(config) {
-        Ok(mut facts) => {
+    let read = Arc::clone(config);
+    let facts = blocking.run(Lane::own("the node's facts"), move |_| node_facts(&read));
+    match facts.await {
+        Err(error) => warn!(%error, "the node's facts could not be read again"),
+        Ok(Ok(mut facts)) => {
             // The name is the identity of everything that runs; it changes with a restart only.
             facts.name.clone_from(&node.borrow().name);
             node.send_if_modified(|old| {
@@ -201,7 +261,7 @@ pub fn follow(
                 changed
             });
         }
-        Err(error) => warn!(%error, "the node's facts could not be read again"),
+        Ok(Err(error)) => warn!(%error, "the node's facts could not be read again"),
     }
     let settings = source(config);
     of_source.send_if_modified(|old| {

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -11,7 +10,9 @@ use super::error::Error;
 use super::notify::Notify;
 use super::signals::{Signals, Told};
 use super::tasks::Tasks;
+use crate::clock;
 use crate::model::Term;
+use crate::model::time::later;
 use crate::node;
 
 /// What the runtime may take for stops whose time is over.
@@ -37,12 +38,11 @@ pub async fn rest_pods(
     tasks: &mut Tasks,
     signals: &mut Signals,
 ) -> Result<(), Error> {
-    let limit = grace + LAST_STOPS;
+    let limit = grace.saturating_add(LAST_STOPS);
     info!(within = ?grace, "the machine goes down, the pods are stopped");
     Notify::extend_stop(limit);
-    let since = Timestamp::now();
-    let until = since.saturating_add(jiff::SignedDuration::try_from(grace).unwrap_or_default());
-    let until = until.unwrap_or(Timestamp::MAX);
+    let since = clock::steady();
+    let until = later(since, grace);
     shutdown.begin.send_replace(Some(Term { since, until }));
     let over = tokio::time::sleep(limit);
     tokio::pin!(over);

@@ -9,7 +9,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-/// A worker that panicked ends the agent, whose next start finds its pod as it was.
+/// Workers are kept by `supervise`, beyond whose panics there is nothing to be done here: the agent
+/// ends, and its next start finds every pod as it was.
 fn fail_with(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
@@ -18,16 +19,19 @@ fn fail_with(ended: Result<(), JoinError>) {
     }
 }
 
-/// What a worker is to the tasks.
-type Worker = Pin<Box<dyn Future<Output = ()>>>;
+/// A worker, before it is made: it lives on the agent's thread, and who asks for it may not.
+type Worker = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
 /// Starts workers.
 pub struct Starter(mpsc::UnboundedSender<Worker>);
 
 impl Starter {
     /// Starts a worker; after the agent was told to stop, nothing is started any more.
-    pub fn start(&self, worker: impl Future<Output = ()> + 'static) {
-        self.0.send(Box::pin(worker)).ok();
+    pub fn start<W: Future<Output = ()> + 'static>(
+        &self,
+        worker: impl FnOnce() -> W + Send + 'static,
+    ) {
+        self.0.send(Box::new(|| Box::pin(worker()))).ok();
     }
 }
 
@@ -69,7 +73,7 @@ impl Tasks {
             loop {
                 tokio::select! {
                     Some(worker) = heard.recv() => {
-                        workers.spawn_local(worker);
+                        workers.spawn_local(worker());
                     }
                     Some(ended) = workers.join_next() => fail_with(ended),
                     () = cancel.cancelled() => break,

@@ -15,12 +15,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::events::EventSink;
+use crate::api::ImageName;
+use crate::clock;
+use crate::model::time::between;
 use crate::model::{
-    Action, Answer, DesiredPod, Goal, ImageState, Note, ObservedPod, Outcome, PodMemory, PodReport,
-    ProbeTarget, Probed,
+    Action, Answer, DesiredPod, Failure, Goal, ImageState, Note, ObservedPod, Outcome, PodMemory,
+    PodReport, ProbeTarget, Probed, Reason,
 };
-use crate::plan::{forget_failures, forget_removed, plan_pod, plan_probes, remember, take_over};
+use crate::plan::{forget_failures, plan_pod, plan_probes, remember, take_look, take_over};
 use crate::probe::{self, Ask};
+use crate::runtime::translate::profiles;
 use crate::runtime::{Cri, Hint};
 use crate::status::events::{Chronicle, unwell};
 
@@ -39,7 +43,7 @@ pub struct Worker<C> {
     pub reports: mpsc::Sender<PodReport>,
     /// Where events go.
     pub events: EventSink,
-    /// The time of day.
+    /// The time on the line.
     pub clock: fn() -> Timestamp,
     /// Ends the worker; its pod stays as it is.
     pub cancel: CancellationToken,
@@ -120,7 +124,7 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         if let Some(have) = have.as_ref().filter(|_| is_first) {
             take_over(&mut life.memory, &life.want, have);
         }
-        forget_removed(&mut life.memory, have.as_deref());
+        take_look(&mut life.memory, have.as_deref());
         life.memory.probes = Arc::clone(&life.probes.borrow_and_update());
         let targets = plan_probes(&life.want, have.as_deref(), &life.memory);
         life.targets.send_if_modified(|old| {
@@ -167,6 +171,9 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         if newest.references != life.want.references || newest.held != life.want.held {
             forget_failures(&mut life.memory);
         }
+        if newest.goal != life.want.goal {
+            life.memory.effect.fruitless = None;
+        }
         if newest.goal == Goal::End && life.want.goal != Goal::End {
             self.cri
                 .release_images(&newest.key().uid, BTreeSet::new())
@@ -193,8 +200,11 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         let want = &life.want;
         debug!(pod = %want.key(), %action, "begins");
         self.tell_all(life.chronicle.begin(want, action, &life.memory));
-        // A hook may take forever, and dropping it ends it.
-        let may_be_cut = matches!(action, Action::RunPostStart { .. });
+        // A hook may take forever, as may a volume that does not answer, and dropping it ends it.
+        let may_be_cut = matches!(
+            action,
+            Action::RunPostStart { .. } | Action::PrepareVolumes { .. }
+        );
         let done = tokio::select! {
             done = self.cri.execute(action) => done,
             () = end_wanted(&mut self.want), if may_be_cut => return Wake::Look,
@@ -202,6 +212,7 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         };
         match done {
             Ok(outcome) => {
+                let outcome = profiles::with_cause(want, action, outcome);
                 log_outcome(want, action, &outcome);
                 let now = (self.clock)();
                 self.tell_all(life.chronicle.end(want, action, &outcome, now));
@@ -219,8 +230,7 @@ impl<C: Cri + Ask + Clone> Worker<C> {
     }
 
     fn pause(&self, until: Timestamp) -> Duration {
-        let time = until.duration_since((self.clock)());
-        Duration::try_from(time).unwrap_or_default()
+        between((self.clock)(), until)
     }
 
     /// Sleeps until there is something to look at.
@@ -231,9 +241,10 @@ impl<C: Cri + Ask + Clone> Worker<C> {
         life: &mut Life,
     ) -> Wake {
         let memory = &mut life.memory;
+        let clock = self.clock;
         let timeout = async {
             match pause {
-                Some(pause) => tokio::time::sleep(pause).await,
+                Some(pause) => clock::sleep(clock, pause).await,
                 None => std::future::pending().await,
             }
         };
@@ -247,6 +258,7 @@ impl<C: Cri + Ask + Clone> Worker<C> {
                 }
                 Ok(()) = life.probes.changed() => return Wake::Look,
                 hint = self.hints.recv() => match hint {
+                    Ok(Hint::Listed(pods)) if is_as_listed(have, pods.get(&life.want.key().uid)) => {}
                     Ok(hint) if !concerns(&hint, have, memory) => {}
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return Wake::Look,
                     Err(broadcast::error::RecvError::Closed) => return Wake::Stop,
@@ -272,15 +284,19 @@ fn concerns(hint: &Hint, have: Option<&ObservedPod>, memory: &mut PodMemory) -> 
             for stale in memory.stale.values_mut() {
                 stale.asked = false;
             }
-            memory.images.retain(|_, state| !is_awaited(state));
+            memory.images.retain(|_, state| !state.is_awaited());
             true
         }
         Hint::Images => {
             let before = memory.images.len();
             memory
                 .images
-                .retain(|_, state| !is_awaited(state) && !matches!(state, ImageState::Failed(_)));
+                .retain(|_, state| !state.is_awaited() && !matches!(state, ImageState::Failed(_)));
             memory.images.len() < before
+        }
+        Hint::Network => {
+            let waits = |failure: &Failure| failure.reason.word == Reason::NETWORK_NOT_READY;
+            memory.sandbox.take_if(|failure| waits(failure)).is_some()
         }
         Hint::Container(id) => have.is_some_and(|have| {
             have.containers
@@ -288,21 +304,31 @@ fn concerns(hint: &Hint, have: Option<&ObservedPod>, memory: &mut PodMemory) -> 
                 .any(|container| container.id.0 == *id)
                 || have.sandboxes.iter().any(|sandbox| sandbox.id.0 == *id)
         }),
+        Hint::Listed(_) => true,
         Hint::Image(image) => {
-            let waited = matches!(memory.images.get(image), Some(ImageState::Pulling { .. }));
-            if waited {
-                memory.images.remove(image);
+            let before = memory.images.len();
+            memory.images.retain(|name, state| {
+                !state.is_awaited()
+                    || *state == ImageState::Importing
+                    || ImageName::in_full(name) != *image
+            });
+            let mut asked = false;
+            for (name, stale) in &mut memory.stale {
+                if ImageName::in_full(name) == *image {
+                    asked |= std::mem::take(&mut stale.asked);
+                }
             }
-            let stale = memory.stale.get_mut(image);
-            let asked = stale.is_some_and(|stale| std::mem::take(&mut stale.asked));
-            waited || asked
+            memory.images.len() < before || asked
         }
     }
 }
 
-/// Whether a hint will say that there is news of an image.
-fn is_awaited(state: &ImageState) -> bool {
-    matches!(state, ImageState::Pulling { .. } | ImageState::Importing)
+/// Whether what was observed last is what a later list shows.
+fn is_as_listed(have: Option<&ObservedPod>, listed: Option<&ObservedPod>) -> bool {
+    match (have, listed) {
+        (Some(have), Some(listed)) => have.is_as_listed(listed),
+        (have, listed) => have.is_none() && listed.is_none(),
+    }
 }
 
 /// The last report, marked as no longer observed.

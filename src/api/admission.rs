@@ -1,6 +1,7 @@
 //! The way of one document through the checks, in the reference's order: type, decode, strict,
 //! defaults, validation. Syntax comes before, in [`super::decode`].
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -8,9 +9,20 @@ use serde_json::Value;
 
 use super::decode::Dialect;
 use super::decode::tree::{Shape, Tree};
-use super::error::{Cause, FieldError, Refusal, Rejected};
+use super::error::{Cause, FieldError, MAX_ERRORS, Refusal, Rejected};
 use super::names::{Kind, ObjectKey, ObjectRef};
 use super::{Admitted, DaemonSet, Object, Origin, decode, defaults, schema, validate};
+
+/// The most documents of one file, the items of a `List` counted.
+const MAX_DOCUMENTS: usize = 10_000;
+/// When so many errors of one file are told, documents that follow tell of their first.
+const MAX_FILE_ERRORS: usize = 1_000;
+/// The largest object, in bytes of JSON: what kube-apiserver takes in one request
+/// (`MaxRequestBodyBytes`, staging/src/k8s.io/apiserver/pkg/server/config.go).
+const MAX_OBJECT_BYTES: u64 = 3 << 20;
+/// The most fields and items of an object. Each takes a hundred times its bytes in memory, and no
+/// object comes near.
+const MAX_OBJECT_ITEMS: u64 = 125_000;
 
 /// What becomes of the metadata that an API server owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,30 +33,67 @@ pub(super) enum Ownership {
     Kept,
 }
 
+/// What became of a file's documents, within bounds.
+#[derive(Default)]
+pub(super) struct Results {
+    pub(super) all: Vec<Result<Admitted, Rejected>>,
+    errors: usize,
+}
+
+impl Results {
+    /// Takes what became of one document; breaks off where there are too many of them.
+    pub(super) fn take(&mut self, mut result: Result<Admitted, Rejected>) -> ControlFlow<()> {
+        if self.all.len() == MAX_DOCUMENTS {
+            let (Ok(Admitted { origin, .. }) | Err(Rejected { origin, .. })) = result;
+            let message = format!(
+                "the file has more than {MAX_DOCUMENTS} documents; what follows is not read. Put it \
+                 into another file"
+            );
+            // Of no object, so that whatever the file had before stays.
+            self.all.push(Err(Rejected {
+                errors: vec![FieldError::new("", Cause::TooMany, message)],
+                origin,
+                object: None,
+                refusal: Refusal::Syntax,
+            }));
+            return ControlFlow::Break(());
+        }
+        if let Err(rejected) = &mut result {
+            if self.errors > MAX_FILE_ERRORS && rejected.errors.len() > 1 {
+                rejected.errors.truncate(1);
+                rejected.errors.push(more());
+            }
+            self.errors += rejected.errors.len();
+        }
+        self.all.push(result);
+        ControlFlow::Continue(())
+    }
+}
+
 pub(super) fn admit_document(
     origin: &Origin,
     tree: &Tree,
-    results: &mut Vec<Result<Admitted, Rejected>>,
-) {
+    results: &mut Results,
+) -> ControlFlow<()> {
     let is_list = tree.get("kind").and_then(Tree::text) == Some("List")
         && tree.get("apiVersion").and_then(Tree::text) == Some("v1");
     if !is_list {
-        results.push(admit_tree(origin.clone(), tree, Ownership::Dropped));
-        return;
+        return results.take(admit_tree(origin.clone(), tree, Ownership::Dropped));
     }
     if let Some(rejected) = check_list(origin, tree) {
-        results.push(Err(rejected));
+        results.take(Err(rejected))?;
     }
     let Some(Shape::List(items)) = tree.get("items").map(Tree::resolved) else {
-        return;
+        return ControlFlow::Continue(());
     };
     for item in items {
         let origin = Origin {
             line: item.position.line,
             ..origin.clone()
         };
-        results.push(admit_tree(origin, item, Ownership::Dropped));
+        results.take(admit_tree(origin, item, Ownership::Dropped))?;
     }
+    ControlFlow::Continue(())
 }
 
 /// What is wrong with a `List` apart from its items.
@@ -54,7 +103,9 @@ fn check_list(origin: &Origin, tree: &Tree) -> Option<Rejected> {
     };
     let mut errors = Vec::new();
     for entry in entries {
-        if !["apiVersion", "kind", "metadata", "items"].contains(&entry.key.as_str()) {
+        if errors.len() <= MAX_ERRORS
+            && !["apiVersion", "kind", "metadata", "items"].contains(&entry.key.as_str())
+        {
             let error =
                 FieldError::new(&entry.key, Cause::Unknown, "there is no such field in List");
             errors.push(error.at(Some(entry.position)));
@@ -69,6 +120,7 @@ fn check_list(origin: &Origin, tree: &Tree) -> Option<Rejected> {
         errors = vec![error.at(Some(items.position))];
     }
     let origin = origin.clone();
+    limit(&mut errors);
     (!errors.is_empty()).then_some(Rejected {
         origin,
         object: None,
@@ -102,6 +154,7 @@ pub(super) fn admit_tree(
             let located = errors.into_iter().map(|error| located(error, tree));
             let mut errors: Vec<FieldError> = located.collect();
             errors.sort_by_key(|error| error.position);
+            limit(&mut errors);
             let object = reference(tree, kind);
             Err(Rejected {
                 origin,
@@ -111,6 +164,36 @@ pub(super) fn admit_tree(
             })
         }
     }
+}
+
+/// What is said of an object that is larger than any should be.
+fn too_large(tree: &Tree) -> Option<FieldError> {
+    let size = tree.measure();
+    let message = if size.bytes > MAX_OBJECT_BYTES {
+        format!(
+            "the object is larger than {} MiB, the most kube-apiserver takes; split it",
+            MAX_OBJECT_BYTES >> 20
+        )
+    } else if size.values / 2 > MAX_OBJECT_ITEMS {
+        format!("the object has more than {MAX_OBJECT_ITEMS} fields and items; split it")
+    } else {
+        return None;
+    };
+    Some(FieldError::new("", Cause::TooLong, message))
+}
+
+/// Leaves as many errors as are told of one document, and says when there are more.
+fn limit(errors: &mut Vec<FieldError>) {
+    if errors.len() > MAX_ERRORS {
+        errors.truncate(MAX_ERRORS);
+        errors.push(more());
+    }
+}
+
+/// That not every error is told.
+fn more() -> FieldError {
+    let message = "there are more errors than are told here; mend these first";
+    FieldError::new("", Cause::TooMany, message)
 }
 
 /// The object, or the errors of the first kind it has.
@@ -125,6 +208,11 @@ fn checked(
         Kind::ConfigMap => &schema::CONFIG_MAP,
         Kind::Secret => &schema::SECRET,
     };
+    if ownership == Ownership::Dropped
+        && let Some(error) = too_large(tree)
+    {
+        return Err((Refusal::Decode, vec![error]));
+    }
     let mut decoded = decode::decode(tree, table, dialect);
     if kind == Kind::DaemonSet {
         decoded.decode.extend(template_generation(tree));

@@ -7,7 +7,7 @@
 
 pub(crate) mod documents;
 mod json;
-mod scalar;
+pub(super) mod scalar;
 mod timestamp;
 pub(crate) mod tree;
 mod yaml;
@@ -16,13 +16,10 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::error::{Cause, FieldError};
+use super::error::{Cause, FieldError, MAX_ERRORS};
 use super::quantity::Quantity;
 use super::schema::{Struct, Type};
 use tree::{Entry, Shape, Tree};
-
-/// As many errors of a kind are reported for one document.
-const MAX_ERRORS: usize = 200;
 
 /// What decoding found: the value as far as it could be read, and the errors of both kinds.
 #[derive(Debug)]
@@ -100,7 +97,7 @@ impl Decoder {
     }
 
     fn refuse(&mut self, tree: &Tree, message: String) {
-        if self.decode.len() < MAX_ERRORS {
+        if self.decode.len() <= MAX_ERRORS {
             let position = (tree.position.line > 0).then_some(tree.position);
             let error = FieldError::new(self.path.as_str(), Cause::TypeInvalid, message);
             self.decode.push(error.at(position));
@@ -113,7 +110,7 @@ impl Decoder {
     }
 
     fn unsound(&mut self, entry: &Entry, cause: Cause, message: String) {
-        if self.strict.len() < MAX_ERRORS {
+        if self.strict.len() <= MAX_ERRORS {
             let position = (entry.position.line > 0).then_some(entry.position);
             self.strict
                 .push(FieldError::new(self.path.as_str(), cause, message).at(position));

@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{ObjectRef, Origin, Position};
 
+/// As many errors are told of one document.
+pub(super) const MAX_ERRORS: usize = 200;
+/// The most bytes of a field's path and of a message that are kept: keys and values in them may be
+/// of any length.
+const MAX_TEXT: usize = 1024;
+
 /// A document, or one object of it, that is not admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
@@ -119,9 +125,9 @@ impl FieldError {
     /// Makes an error whose position is not known, or not known yet.
     pub fn new(field: impl Into<String>, cause: Cause, message: impl Into<String>) -> Self {
         Self {
-            field: field.into(),
+            field: shortened(field.into()),
             cause,
-            message: message.into(),
+            message: shortened(message.into()),
             position: None,
         }
     }
@@ -132,6 +138,15 @@ impl FieldError {
         self.position = position;
         self
     }
+}
+
+/// Text of a bounded length; an ellipsis stands for what is left out.
+fn shortened(text: String) -> String {
+    if text.len() <= MAX_TEXT {
+        return text;
+    }
+    let end = text.floor_char_boundary(MAX_TEXT);
+    format!("{}…", text.get(..end).unwrap_or_default())
 }
 
 impl fmt::Display for Refusal {

@@ -8,7 +8,9 @@ pub mod after;
 pub mod daemonset;
 mod decode;
 mod defaults;
+mod duration;
 mod error;
+mod image;
 pub mod names;
 pub mod pod;
 pub mod quantity;
@@ -17,11 +19,14 @@ mod schema;
 pub mod selector;
 #[cfg(test)]
 mod tests;
+mod time;
 mod unsupported;
 pub mod update;
 mod validate;
+mod yaml;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -29,11 +34,18 @@ use serde_json::Value;
 
 pub use after::Condition;
 pub use daemonset::DaemonSet;
+pub use duration::{duration, signed_duration};
 pub use error::{Cause, FieldError, Refusal, Rejected};
+pub use image::{ImageName, is_digest};
 pub use names::{ContainerName, Kind, ObjectKey, ObjectRef, PodKey, Revision, Uid};
 pub use quantity::Quantity;
+pub use time::rfc3339;
+pub use yaml::to_yaml;
 
-use admission::{Ownership, admit_document, admit_tree};
+use admission::{Ownership, Results, admit_document, admit_tree};
+
+/// The largest manifest file that is read, in bytes.
+pub const MAX_FILE_BYTES: u64 = 10 << 20;
 
 /// Line and column of a value in its file, both counted from 1.
 #[derive(
@@ -148,29 +160,28 @@ fn without_empty_names(mut set: Value) -> Value {
 /// a namespace where the URL names none; a file may hold several, and the namespace is `default`.
 #[must_use]
 pub fn admit(file: &str, text: &[u8]) -> Vec<Result<Admitted, Rejected>> {
-    let mut results = Vec::new();
-    for document in decode::documents::split(file, text) {
+    let mut results = Results::default();
+    let _ = decode::documents::each(file, text, &mut |document| {
         let origin = Origin {
             file: file.to_owned(),
             document: document.number,
             line: document.line,
         };
         match document.tree {
-            Ok(tree) if tree.is_null() => {}
+            Ok(tree) if tree.is_null() => ControlFlow::Continue(()),
             Ok(tree) => admit_document(&origin, &tree, &mut results),
             Err((message, position)) => {
                 let error = FieldError::new("", Cause::Unreadable, message).at(Some(position));
-                let refusal = Refusal::Syntax;
-                results.push(Err(Rejected {
+                results.take(Err(Rejected {
                     origin,
                     object: None,
-                    refusal,
+                    refusal: Refusal::Syntax,
                     errors: vec![error],
-                }));
+                }))
             }
         }
-    }
-    results
+    });
+    results.all
 }
 
 /// Admits one object that is already JSON: from the store of last good objects or an API server.

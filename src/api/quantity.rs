@@ -181,14 +181,16 @@ impl Quantity {
         if zeros > 19 || copy.digits.len() > 20 {
             return limit;
         }
-        let mut value: i128 = 0;
-        for digit in &copy.digits {
-            value = value * 10 + i128::from(*digit);
-        }
-        for _ in 0..zeros {
-            value *= 10;
-        }
-        i64::try_from(if copy.negative { -value } else { value }).unwrap_or(limit)
+        let zeros = std::iter::repeat_n(&0, usize::try_from(zeros).unwrap_or(0));
+        let value = copy
+            .digits
+            .iter()
+            .chain(zeros)
+            .try_fold(0_i128, |value, digit| {
+                value.checked_mul(10)?.checked_add(i128::from(*digit))
+            });
+        let value = value.map(|value| if copy.negative { -value } else { value });
+        value.map_or(limit, |value| i64::try_from(value).unwrap_or(limit))
     }
 
     /// The sum, in the notation of the first unless that is zero.

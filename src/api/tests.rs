@@ -150,6 +150,84 @@ fn a_bomb_of_aliases_is_refused() {
     assert!(deep[0].is_err());
 }
 
+/// A ConfigMap that refers so often to a text of that many bytes.
+fn referring(bytes: usize, times: usize) -> String {
+    let head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n";
+    let text = "x".repeat(bytes);
+    let others: String = (0..times).map(|n| format!("  k{n}: *t\n")).collect();
+    format!("{head}  t: &t {text}\n{others}")
+}
+
+#[test]
+fn what_aliases_stand_for_is_bounded_in_bytes() {
+    let admitted = only(&referring(1000, 500)).expect("half a megabyte");
+    let Object::ConfigMap(map) = admitted.object else {
+        panic!("a ConfigMap")
+    };
+    assert_eq!(map.data.as_ref().map(|data| data.len()), Some(501));
+    let rejected = refused(&referring(100_000, 40));
+    assert!(
+        rejected
+            .to_string()
+            .starts_with("f.yaml:1:1: the object is larger than 3 MiB")
+    );
+    let rejected = refused(&referring(100_000, 200));
+    assert_eq!(rejected.refusal, Refusal::Syntax);
+    let said = "f.yaml:110:9: written out, what stands behind aliases and << up to here is larger \
+                than 10 MiB; refer to less, or split the document";
+    assert_eq!(rejected.to_string(), said);
+    let text = "y".repeat(100_000);
+    let merged: String = (0..200).map(|_| "- <<: *m\n").collect();
+    let rejected = refused(&format!("a: &m {{k: {text}}}\nb:\n{merged}"));
+    assert!(
+        rejected
+            .to_string()
+            .starts_with("f.yaml:107:7: written out"),
+        "{rejected}"
+    );
+    // Names and values of every size are told in a bounded message.
+    let long = "z".repeat(100_000);
+    let quantity = SET.replace(
+        "1'}",
+        &format!("1', resources: {{limits: {{{long}: {long}}}}}}}"),
+    );
+    let said = refused(&quantity).to_string();
+    assert!(said.len() < 3000 && said.contains('…'), "{said}");
+}
+
+#[test]
+fn errors_and_documents_are_bounded_in_number() {
+    let env = "        env:\n".to_owned() + &"        - {value: a}\n".repeat(5000);
+    let rejected = refused(&SET.replace(
+        "- {name: agent, image: 'registry.example/agent:1'}\n",
+        &format!("- name: agent\n        image: a\n{env}"),
+    ));
+    assert_eq!(rejected.refusal, Refusal::Validation);
+    assert_eq!(rejected.errors.len(), 201);
+    assert!(rejected.errors[200].message.contains("more errors"));
+    let results = read(&"---\na\n".repeat(20_000));
+    assert_eq!(results.len(), 10_001);
+    let last = results[10_000].as_ref().expect_err("too many");
+    assert_eq!((last.object.as_ref(), last.origin.document), (None, 10_001));
+    assert!(
+        last.to_string().contains("more than 10000 documents"),
+        "{last}"
+    );
+    let wrong = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\na: 1\nb: 2\nc: 3\n";
+    let errors = read(&wrong.repeat(1000))
+        .into_iter()
+        .map(|r| r.expect_err("wrong").errors.len());
+    assert_eq!(errors.sum::<usize>(), 334 * 3 + 666 * 2);
+    let many = format!("[{}1]", "1,".repeat(1_000_000));
+    let rejected = admit("f.json", many.as_bytes())
+        .remove(0)
+        .expect_err("too many values");
+    assert_eq!(
+        rejected.to_string(),
+        "f.json:1:2000000: there are more than 1000000 values up to here; split the document"
+    );
+}
+
 #[test]
 fn items_of_a_list_are_objects_of_their_own() {
     let map = "  - {apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {k: v}}\n";

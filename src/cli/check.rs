@@ -1,7 +1,7 @@
 //! `setlet check FILE…`: admits manifests as the agent would, without an agent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -11,7 +11,11 @@ use serde::Serialize;
 use super::Outcome;
 use super::output::{Format, document};
 use crate::api::{self, Admitted, Condition, Object, ObjectKey, ObjectRef, Rejected};
+use crate::files;
 use crate::plan::order;
+
+/// The most bytes of one file, as the agent reads them.
+const MOST: u64 = api::MAX_FILE_BYTES;
 
 /// What to check.
 #[derive(Debug, clap::Args)]
@@ -210,10 +214,8 @@ type NamedText = (String, Result<Vec<u8>, String>);
 /// The text of a file, of standard input, or of every file of a directory.
 fn read(path: &Path) -> anyhow::Result<Vec<NamedText>> {
     if path == Path::new("-") {
-        let mut text = Vec::new();
-        std::io::stdin()
-            .read_to_end(&mut text)
-            .context("cannot read standard input")?;
+        let text =
+            files::read_all(&mut std::io::stdin(), MOST).context("cannot read standard input")?;
         return Ok(vec![("<stdin>".to_owned(), Ok(text))]);
     }
     let name = path.display().to_string();
@@ -221,7 +223,10 @@ fn read(path: &Path) -> anyhow::Result<Vec<NamedText>> {
         .with_context(|| format!("cannot read {name}"))?
         .is_dir()
     {
-        let text = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+        // What a person names may be a pipe, and they wait for it themselves.
+        let text = std::fs::File::open(path)
+            .and_then(|mut file| files::read_all(&mut file, MOST))
+            .with_context(|| format!("cannot read {name}"))?;
         return Ok(vec![(name, Ok(text))]);
     }
     let mut found = Vec::new();
@@ -259,8 +264,12 @@ fn walk(directory: &Path, found: &mut Vec<NamedText>) -> anyhow::Result<()> {
             let why = "its name does not end in .yaml, .yml or .json";
             found.push((file, Err(why.to_owned())));
         } else {
-            let text = std::fs::read(&path).with_context(|| format!("cannot read {file}"))?;
-            found.push((file, Ok(text)));
+            let text = match files::read(&path, MOST) {
+                // No regular file, which the agent leaves unread too.
+                Err(error) if error.kind() == ErrorKind::InvalidInput => Err(error.to_string()),
+                text => Ok(text.with_context(|| format!("cannot read {file}"))?),
+            };
+            found.push((file, text));
         }
     }
     Ok(())

@@ -21,6 +21,8 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::output::{Breaks, escaped, for_people};
+
 /// Asks for tables, as kubectl does.
 pub(super) const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 /// Asks for objects.
@@ -59,6 +61,19 @@ impl Client {
             .with_context(|| format!("the agent's answer to {path} is not understood; are its version and this program's the same?"))
     }
 
+    /// As [`Client::get`], with every text as it may be shown on a terminal: much of it is what
+    /// containers, archives and probes said.
+    pub(super) async fn show<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        accept: &str,
+        breaks: Breaks,
+    ) -> anyhow::Result<T> {
+        let document: Value = self.get(path, accept).await?;
+        serde_json::from_value(for_people(document, breaks))
+            .with_context(|| format!("the agent's answer to {path} is not understood; are its version and this program's the same?"))
+    }
+
     /// Gets an answer piece by piece; an answer that is an error is one here.
     pub(super) async fn stream(&self, path: &str, accept: &str) -> anyhow::Result<Pieces> {
         self.call(Method::GET, path, accept).await
@@ -68,7 +83,8 @@ impl Client {
     pub(super) async fn ask(&self, method: Method, path: &str) -> anyhow::Result<String> {
         let body = self.call(method, path, JSON).await?.all().await?;
         let done: Value = serde_json::from_slice(&body).unwrap_or_default();
-        Ok(done["message"].as_str().unwrap_or_default().to_owned())
+        let message = done["message"].as_str().unwrap_or_default();
+        Ok(escaped(message, Breaks::Keep))
     }
 
     async fn call(&self, method: Method, path: &str, accept: &str) -> anyhow::Result<Pieces> {
@@ -186,13 +202,14 @@ impl Pieces {
 /// An error answer in kubectl's words.
 fn refusal(status: StatusCode, body: &[u8]) -> String {
     let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
-    match (parsed["message"].as_str(), parsed["reason"].as_str()) {
+    let said = match (parsed["message"].as_str(), parsed["reason"].as_str()) {
         (Some(message), Some(reason)) => format!("error from the agent ({reason}): {message}"),
         _ => format!(
             "error from the agent ({status}): {}",
             String::from_utf8_lossy(body).trim()
         ),
-    }
+    };
+    escaped(&said, Breaks::Keep)
 }
 
 /// A path segment or query value with everything but letters, digits and `-._~` percent-encoded.

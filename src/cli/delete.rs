@@ -13,6 +13,9 @@ use super::client::{Client, JSON, encode};
 /// How often it is looked whether the pod is gone.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How long it waits without saying for what.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// Which pods.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -39,19 +42,35 @@ pub(super) async fn delete(
         let done = client.ask(Method::DELETE, &path).await?;
         writeln!(out, "{done}")?;
         out.flush()?;
-        while args.wait && exists(client, &base, name).await? {
-            tokio::time::sleep(LOOK).await;
+        if args.wait {
+            wait_until_gone(client, &base, name).await?;
         }
     }
     Ok(())
 }
 
-async fn exists(client: &Client, base: &str, name: &str) -> anyhow::Result<bool> {
+/// Waits, and says what it waits for where that takes its time and whenever that changes.
+async fn wait_until_gone(client: &Client, base: &str, name: &str) -> anyhow::Result<()> {
+    let (mut waited, mut said) = (Duration::ZERO, String::new());
+    while let Some(pod) = find(client, base, name).await? {
+        let message = pod.status.and_then(|status| status.message);
+        let message = message.unwrap_or_default();
+        if waited >= QUIET && message != said {
+            eprintln!("pod {name} is still there: {message}");
+            said = message;
+        }
+        tokio::time::sleep(LOOK).await;
+        waited = waited.saturating_add(LOOK);
+    }
+    Ok(())
+}
+
+async fn find(client: &Client, base: &str, name: &str) -> anyhow::Result<Option<Pod>> {
     let field = encode(&format!("metadata.name={name}"));
     let pods: List<Pod> = client
         .get(&format!("{base}?fieldSelector={field}"), JSON)
         .await?;
-    Ok(!pods.items.is_empty())
+    Ok(pods.items.into_iter().next())
 }
 
 /// The names in `pod a b` and in `pod/a pod/b`.

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::client::{Client, JSON, encode};
-use super::output::{Colour, Format, document};
+use super::output::{Breaks, Colour, Format, document};
 use super::status_text::{pull_text, reason_text};
 use crate::api::ObjectKey;
 use crate::model::Verdict;
@@ -34,10 +34,12 @@ pub(super) async fn explain(
         encode(&key.namespace),
         encode(&key.name)
     );
-    let explanation: Explanation = client.get(&path, JSON).await?;
     match args.output {
-        Some(format) => document(format, &explanation, out),
-        None => Ok(out.write_all(render(&key, &explanation, Colour::of_stdout()).as_bytes())?),
+        Some(format) => document(format, &client.get::<Explanation>(&path, JSON).await?, out),
+        None => {
+            let explanation = client.show(&path, JSON, Breaks::Escape).await?;
+            Ok(out.write_all(render(&key, &explanation, Colour::of_stdout()).as_bytes())?)
+        }
     }
 }
 

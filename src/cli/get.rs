@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::client::{Client, JSON, TABLE, encode};
-use super::output::{Format, align, document};
+use super::output::{self, Format, align, document};
 
 /// What to get.
 #[derive(Debug, clap::Args)]
@@ -247,8 +247,7 @@ fn line(row: &Value, columns: &[Value], args: &Args) -> Vec<String> {
 }
 
 fn text(cell: &Value) -> String {
-    cell.as_str()
-        .map_or_else(|| cell.to_string(), str::to_owned)
+    cell.as_str().map_or_else(|| cell.to_string(), output::cell)
 }
 
 impl Kind {

@@ -3,8 +3,11 @@
 use std::io::Write;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::client::{Client, JSON, encode};
 use super::target::{default_container, find_pod};
+use crate::api;
 
 /// Which log, and how much of it.
 #[derive(Debug, clap::Args)]
@@ -30,8 +33,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     since: Option<Duration>,
     /// Only what was written after this moment (RFC 3339)
-    #[arg(long, value_name = "TIME", conflicts_with = "since")]
-    since_time: Option<jiff::Timestamp>,
+    #[arg(long, value_name = "TIME", conflicts_with = "since", value_parser = time)]
+    since_time: Option<Timestamp>,
     /// Begin each line with its time
     #[arg(long)]
     timestamps: bool,
@@ -75,47 +78,28 @@ fn query(args: &Args, container: &str) -> String {
     if let Some(lines) = args.tail.filter(|lines| *lines >= 0) {
         query.push_str(&format!("&tailLines={lines}"));
     }
-    if let Some(since) = args.since {
+    // As for kubectl, zero of these means no bound.
+    if let Some(since) = args.since.filter(|since| !since.is_zero()) {
         query.push_str(&format!("&sinceSeconds={}", since.as_secs_f64().ceil()));
     }
     if let Some(time) = args.since_time {
         query.push_str(&format!("&sinceTime={}", encode(&time.to_string())));
     }
-    if let Some(bytes) = args.limit_bytes {
+    if let Some(bytes) = args.limit_bytes.filter(|bytes| *bytes > 0) {
         query.push_str(&format!("&limitBytes={bytes}"));
     }
     query
 }
 
-/// A duration as Go writes it: `1h30m`, `90s`, `500ms`.
+/// A duration as Go reads it: `1h30m`, `90s`, `500ms`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration like 5s, 2m or 3h");
-    let mut total = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let number = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(wrong)?;
-        let (value, after) = rest.split_at(number);
-        let unit = after
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit);
-        let scale = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 0.001,
-            _ => return Err(wrong()),
-        };
-        total += value.parse::<f64>().map_err(|_| wrong())? * scale;
-        rest = after;
-    }
-    if text.is_empty() {
-        Err(wrong())
-    } else {
-        Duration::try_from_secs_f64(total).map_err(|_| wrong())
-    }
+    api::duration(text).ok_or_else(|| format!("{text:?} is no duration like 5s, 2m or 3h"))
+}
+
+/// A time as Go reads it.
+fn time(text: &str) -> Result<Timestamp, String> {
+    api::rfc3339(text)
+        .ok_or_else(|| format!("{text:?} is no time like 2006-01-02T15:04:05Z (RFC 3339)"))
 }
 
 #[cfg(test)]
@@ -124,20 +108,49 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, seconds) in [
-            ("5s", 5.0),
-            ("1h30m", 5400.0),
-            ("1.5m", 90.0),
-            ("500ms", 0.5),
+        for (text, millis) in [
+            ("5s", 5_000),
+            ("1h30m", 5_400_000),
+            ("1.5m", 90_000),
+            ("500ms", 500),
+            ("2000us", 2),
+            ("+1.5s500ms", 2_000),
         ] {
-            assert_eq!(
-                duration(text),
-                Ok(Duration::from_secs_f64(seconds)),
-                "{text}"
-            );
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "5", "s", "5d", "-5s", "5s5"] {
+        for text in ["", "5", "s", "5d", "-5s", "5s5", "5000000000000000h"] {
             assert!(duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn times_are_those_of_go() {
+        assert_eq!(time("9999-12-31T23:59:59Z"), Ok(Timestamp::MAX));
+        for text in [
+            "2016-12-31T23:59:60Z",
+            "2026-01-01T00:00Z",
+            "2026-01-01T00:00:00Z[UTC]",
+        ] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_of_zero_are_none_as_for_kubectl() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let asked = |line: &[&str]| {
+            let line = <Line as clap::Parser>::try_parse_from([&["logs", "a"], line].concat());
+            query(&line.expect("a command line").args, "c")
+        };
+        assert_eq!(
+            asked(&["--since", "0s", "--limit-bytes", "0"]),
+            "container=c"
+        );
+        let bounds = asked(&["--since", "500ms", "--limit-bytes", "1"]);
+        assert_eq!(bounds, "container=c&sinceSeconds=1&limitBytes=1");
     }
 }

@@ -14,6 +14,7 @@ mod explain;
 mod get;
 mod logs;
 mod output;
+mod purge;
 mod rollout;
 mod run;
 mod status;
@@ -73,6 +74,8 @@ enum Command {
     Delete(delete::Args),
     /// Run a command in a pod's container
     Exec(exec::Args),
+    /// End all pods of the agent and remove what it brought: images, state, logs
+    Purge(purge::Args),
     /// Print the merged configuration with every default
     Config,
     /// Print the versions of this program, the agent and its runtime
@@ -113,6 +116,7 @@ impl Cli {
             Command::Rollout(args) => return rollout::rollout(&client()?, &args, out).await,
             Command::Delete(args) => delete::delete(&client()?, &args, out).await?,
             Command::Exec(args) => return exec::exec(&client()?, &args, out).await,
+            Command::Purge(args) => return purge::purge(config, &args, out).await,
             Command::Config => config::config(config, out)?,
             Command::Version(args) => version::version(&client()?, &args, out).await?,
             Command::Completion(args) => completion::completion(&args, out),

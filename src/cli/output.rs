@@ -4,6 +4,9 @@ use std::io::Write;
 
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::Value;
+
+use crate::api::to_yaml;
 
 /// The forms a document can be printed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -25,9 +28,61 @@ pub(super) fn document(
             serde_json::to_writer_pretty(&mut *out, value)?;
             writeln!(out)?;
         }
-        Format::Yaml => serde_yaml::to_writer(out, value)?,
+        Format::Yaml => out.write_all(to_yaml(value)?.as_bytes())?,
     }
     Ok(())
+}
+
+/// What becomes of the ends of lines inside a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Breaks {
+    /// They stay: the text stands by itself.
+    Keep,
+    /// They are escaped: the text is part of a line.
+    Escape,
+}
+
+/// A text without what a terminal would act on. As kubectl, ESC is `^[` and a carriage return `\\r`;
+/// so are other control characters, which kubectl leaves: `^G` for BEL, `\\u{9b}` for CSI.
+pub(super) fn escaped(text: &str, breaks: Breaks) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' if breaks == Breaks::Keep => out.push(c),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push(c),
+            '\x7f' => out.push_str("^?"),
+            '\0'..='\x1f' => out.extend(['^', char::from(c as u8 + b'@')]),
+            c if c.is_control() => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A document whose texts, all of them, may be shown on a terminal.
+pub(super) fn for_people(document: Value, breaks: Breaks) -> Value {
+    match document {
+        Value::String(text) => Value::String(escaped(&text, breaks)),
+        Value::Array(values) => values
+            .into_iter()
+            .map(|value| for_people(value, breaks))
+            .collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (escaped(&name, breaks), for_people(value, breaks)))
+            .collect(),
+        other => other,
+    }
+}
+
+/// A table's cell: of a text of several lines the first, as kubectl prints it.
+pub(super) fn cell(text: &str) -> String {
+    match text.split_once(['\n', '\r', '\x0c']) {
+        Some((first, _)) => format!("{}...", escaped(first, Breaks::Escape)),
+        None => escaped(text, Breaks::Escape),
+    }
 }
 
 /// Lines up rows under each other, three spaces between columns, nothing at the ends of lines.
@@ -75,5 +130,32 @@ impl Colour {
             Self::On => format!("\x1b[{sgr}m{text}\x1b[0m"),
             Self::Off => text.to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn yaml_quotes_what_other_readers_take_for_something_else() {
+        let mut out = Vec::new();
+        let value = json!({"a": "1_000", "b": ["off"]});
+        document(Format::Yaml, &value, &mut out).expect("memory");
+        let text = String::from_utf8(out).expect("text");
+        assert_eq!(text, "a: \"1_000\"\nb:\n- \"off\"\n");
+    }
+
+    #[test]
+    fn nothing_reaches_a_terminal_that_it_would_act_on() {
+        let text = "a\x1b[2J\rb\x07\x7f\u{9b}31m\tc\nd é";
+        let shown = "a^[[2J\\rb^G^?\\u{9b}31m\tc\nd é";
+        assert_eq!(escaped(text, Breaks::Keep), shown);
+        assert_eq!(escaped(text, Breaks::Escape), shown.replace('\n', "\\n"));
+        assert_eq!(cell("one\x1b\ntwo"), "one^[...");
+        let document = json!({"a\x1b": ["b\x1b", {"c": "\x1b"}], "n": 1});
+        let shown = json!({"a^[": ["b^[", {"c": "^["}], "n": 1});
+        assert_eq!(for_people(document, Breaks::Escape), shown);
     }
 }

@@ -12,7 +12,7 @@ use super::Outcome;
 use super::client::{Client, JSON, encode};
 use super::explain::find_set;
 use super::logs::duration;
-use super::output::{Format, align, document};
+use super::output::{Breaks, Format, align, document};
 use crate::api::ObjectKey;
 use crate::server::{Progress, RevisionLine, Rollout};
 
@@ -115,7 +115,12 @@ pub(super) async fn rollout(
             revision,
             output,
         } => {
-            let rollout = get(client, &set.find(client).await?).await?;
+            let key = set.find(client).await?;
+            let rollout = match (output, revision) {
+                (None, None) => show(client, &key).await?,
+                // YAML and JSON escape what is to be escaped.
+                _ => client.get(&path(&key), JSON).await?,
+            };
             history(&rollout, *revision, *output, out)?;
             return Ok(Outcome::Done);
         }
@@ -142,8 +147,8 @@ fn path(key: &ObjectKey) -> String {
     )
 }
 
-async fn get(client: &Client, key: &ObjectKey) -> anyhow::Result<Rollout> {
-    client.get(&path(key), JSON).await
+async fn show(client: &Client, key: &ObjectKey) -> anyhow::Result<Rollout> {
+    client.show(&path(key), JSON, Breaks::Escape).await
 }
 
 async fn status(
@@ -156,7 +161,7 @@ async fn status(
     let begun = Instant::now();
     let mut said = String::new();
     loop {
-        let rollout = get(client, key).await?;
+        let rollout = show(client, key).await?;
         if rollout.message != said {
             said.clone_from(&rollout.message);
             writeln!(out, "{said}")?;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::client::{Client, JSON};
-use super::output::{Colour, Format, document};
+use super::output::{Breaks, Colour, Format, document};
 use super::status_text;
 use crate::server::NodeReport;
 
@@ -29,14 +29,16 @@ pub(super) async fn status(
 ) -> anyhow::Result<()> {
     let colour = Colour::of_stdout();
     if !args.watch {
-        let report: NodeReport = client.get(PATH, JSON).await?;
         return match args.output {
-            Some(format) => document(format, &report, out),
-            None => Ok(out.write_all(status_text::render(&report, colour).as_bytes())?),
+            Some(format) => document(format, &client.get::<NodeReport>(PATH, JSON).await?, out),
+            None => {
+                let report = client.show(PATH, JSON, Breaks::Escape).await?;
+                Ok(out.write_all(status_text::render(&report, colour).as_bytes())?)
+            }
         };
     }
     // The first answer must come; later ones may be missing while the agent is restarted.
-    let mut text = status_text::render(&client.get(PATH, JSON).await?, colour);
+    let mut text = status_text::render(&client.show(PATH, JSON, Breaks::Escape).await?, colour);
     loop {
         // On a terminal each picture takes the place of the last one.
         let clear = if colour == Colour::On {
@@ -47,7 +49,7 @@ pub(super) async fn status(
         write!(out, "{clear}{text}")?;
         out.flush()?;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        text = match client.get::<NodeReport>(PATH, JSON).await {
+        text = match client.show::<NodeReport>(PATH, JSON, Breaks::Escape).await {
             Ok(report) => status_text::render(&report, colour),
             Err(error) => format!("{error:#}\n"),
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::output::{Colour, align};
+use crate::model::time::between;
 use crate::model::{Goal, Reason, SourceCondition, Verdict};
 use crate::server::{NodeReport, PodReportLine, Pull, SetLine};
 use crate::status::{human_age, human_duration};
@@ -94,7 +95,9 @@ fn head(report: &NodeReport, colour: Colour) -> String {
         report.node,
         counts.join(", ")
     );
-    if let Some(reason) = &report.runtime {
+    let troubles = report.network.iter().chain(&report.troubles);
+    let troubles = troubles.chain(&report.notes);
+    for reason in report.runtime.iter().chain(troubles) {
         text.push_str(&format!("  {}\n", reason_text(reason, report.now)));
     }
     match &report.source {
@@ -239,7 +242,7 @@ pub(super) fn reason_text(reason: &Reason, now: Timestamp) -> String {
     let Some(at) = reason.retry_at else {
         return reason.to_string();
     };
-    let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+    let left = between(now, at);
     let verb = if reason.word == "CrashLoopBackOff" {
         "restarts"
     } else {

@@ -112,12 +112,14 @@ async fn status_says_what_is_wrong_with_the_node() {
     Arc::make_mut(&mut view.node).name = "edge-17".to_owned();
     Arc::make_mut(&mut view.node).unschedulable = true;
     view.runtime = Some(Reason::new("RuntimeUnreachable", "no socket").retried_at(at(61)));
+    view.network = Some(Reason::new(Reason::NETWORK_NOT_READY, "no plugin"));
     let snapshot = Arc::make_mut(&mut view.snapshot);
     snapshot.condition = SourceCondition::Unreadable("/m: no such directory".to_owned());
     let served = serve_view(view).await;
     let expected = "\
 node edge-17  not ready, cordoned     0 sets
   RuntimeUnreachable: tried again in 1 s: no socket
+  NetworkNotReady: no plugin
   manifests cannot be read: /m: no such directory; what runs goes on
 ";
     assert_eq!(run(&served, &["status"]).await, expected);

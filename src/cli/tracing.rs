@@ -8,17 +8,15 @@ use std::path::Path;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use journal::{Journal, SOCKET};
 
-/// Starts logging from `level` on: `error`, `warn`, `info`, `debug` or `trace`.
-pub(super) fn start(level: &str) {
-    let level: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
-    // What libraries say of every frame they send helps nobody who asks how the agent is.
-    let targets = Targets::new()
-        .with_default(level.min(LevelFilter::WARN))
-        .with_target("setlet", level);
+/// Starts logging from `level` on: `error`, `warn`, `info`, `debug` or `trace`. What it returns sets
+/// another level.
+pub(super) fn start(level: &str) -> impl Fn(&str) + use<> {
+    let (targets, level) = reload::Layer::new(targets_of(level));
     let registry = tracing_subscriber::registry().with(targets);
     let journal = is_journal()
         .then(|| Journal::connect(Path::new(SOCKET)))
@@ -34,6 +32,16 @@ pub(super) fn start(level: &str) {
             .with_target(false);
         registry.with(text).try_init()
     };
+    move |to| level.reload(targets_of(to)).unwrap_or_default()
+}
+
+/// What is logged at a level. What libraries say of every frame they send helps nobody who asks how
+/// the agent is.
+fn targets_of(level: &str) -> Targets {
+    let level: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
+    Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("setlet", level)
 }
 
 /// Whether `JOURNAL_STREAM` names the file that standard error is (systemd.exec(5)).

@@ -13,18 +13,19 @@ const LIVE: &[&str] = &[
     "shutdownGracePeriod",
     "rollback",
     "crashLoopBackOff",
-    "imageGC",
     "containerLog",
-    "evictionHard",
     "reserved",
     "log",
 ];
+
+/// Fields that this version does not follow, whenever they are set; everything below them too.
+const UNFOLLOWED: &[&str] = &["kubernetes", "imageGC", "evictionHard"];
 
 /// The changed fields that take effect at once, by path.
 #[must_use]
 pub fn live_changes(old: &Config, new: &Config) -> Vec<String> {
     let mut changed = differences(old, new);
-    changed.retain(|path| is_live(path));
+    changed.retain(|path| is_below(path, LIVE));
     changed
 }
 
@@ -32,13 +33,13 @@ pub fn live_changes(old: &Config, new: &Config) -> Vec<String> {
 #[must_use]
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let mut changed = differences(old, new);
-    changed.retain(|path| !is_live(path));
+    changed.retain(|path| !is_below(path, LIVE) && !is_below(path, UNFOLLOWED));
     changed
 }
 
-fn is_live(path: &str) -> bool {
-    LIVE.iter().any(|live| {
-        path.strip_prefix(live)
+fn is_below(path: &str, fields: &[&str]) -> bool {
+    fields.iter().any(|field| {
+        path.strip_prefix(field)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     })
 }

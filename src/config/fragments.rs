@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_yaml::Value;
 
 use super::{API_VERSION, DEFAULT_FILE, Error, KIND, Problem, sections};
+use crate::files;
 
 /// One file's part of the configuration.
 #[derive(Debug)]
@@ -22,11 +23,30 @@ pub(super) fn drop_in_directory(file: &Path) -> PathBuf {
     file.with_file_name("config.d")
 }
 
+/// Whose files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// Those that only root, or the process's own user, could have written: an agent's.
+    Trusted,
+    /// Anybody's.
+    Anybody,
+}
+
+impl From {
+    fn read(self, path: &Path) -> io::Result<String> {
+        let bytes = match self {
+            Self::Trusted => files::read_trusted(path, files::CONFIGURATION)?,
+            Self::Anybody => files::read(path, files::CONFIGURATION)?,
+        };
+        files::text(bytes)
+    }
+}
+
 /// Reads the file and its drop-ins, in the order in which they are merged.
-pub(super) fn read(path: Option<&Path>) -> Result<Vec<Fragment>, Error> {
+pub(super) fn read(path: Option<&Path>, from: From) -> Result<Vec<Fragment>, Error> {
     let file = path.unwrap_or(Path::new(DEFAULT_FILE));
     let mut fragments = Vec::new();
-    match fs::read_to_string(file) {
+    match from.read(file) {
         Ok(text) => fragments.push(parse(file, &text)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_none() => {}
         Err(source) => {
@@ -37,7 +57,7 @@ pub(super) fn read(path: Option<&Path>) -> Result<Vec<Fragment>, Error> {
         }
     }
     for path in drop_ins(&drop_in_directory(file))? {
-        match fs::read_to_string(&path) {
+        match from.read(&path) {
             Ok(text) => fragments.push(parse(&path, &text)?),
             // It went away since the directory was listed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 pub use changes::{live_changes, needs_restart};
 pub use error::{Error, Problem};
 pub use sections::{
-    ContainerLog, CrashLoopBackOff, Effect, ImageGc, ImagePull, Kubernetes, Log, LogLevel,
-    Manifests, Paths, Reserved, Rollback, Taint,
+    ContainerLog, CrashLoopBackOff, Effect, Enforcement, ImageGc, ImagePull, Kubernetes, Log,
+    LogLevel, Manifests, MemorySwap, Paths, Reserved, Rollback, SwapBehavior, Taint,
 };
 pub use units::{Bytes, CpuMillis, Duration, Threshold};
 pub use watch::{Loaded, watch};
@@ -56,6 +56,9 @@ pub struct Config {
     pub container_runtime_endpoint: String,
     /// How long a call to the runtime may take, except for those that have a deadline of their own.
     pub runtime_request_timeout: Duration,
+    /// The resolver configuration that pods get, as kubelet's: where it is `/etc/resolv.conf` and names
+    /// a local stub, the resolver behind that; nothing is looked up where it is empty.
+    pub resolv_conf: PathBuf,
     /// How long pods may take to stop, all together, when the machine goes down; zero when they are
     /// not stopped.
     pub shutdown_grace_period: Duration,
@@ -84,6 +87,12 @@ pub struct Config {
     pub eviction_hard: BTreeMap<String, Threshold>,
     /// What pods may not use.
     pub reserved: Reserved,
+    /// On what allocatable, the capacity less what is reserved, is enforced.
+    pub enforce_node_allocatable: Vec<Enforcement>,
+    /// Processes and threads that a pod may have; -1 for no limit.
+    pub pod_pids_limit: i64,
+    /// Which containers may be swapped out.
+    pub memory_swap: MemorySwap,
     /// The agent's own log.
     pub log: Log,
     /// The cgroup under which pods' cgroups are made.
@@ -103,8 +112,17 @@ impl Config {
     /// A file cannot be read, is not YAML, or has an unknown field or a value of the wrong type;
     /// or the merged values break a rule.
     pub fn load(path: Option<&Path>) -> Result<Self, Error> {
-        let fragments = fragments::read(path)?;
-        Self::from_fragments(&fragments)
+        Self::from_fragments(&fragments::read(path, fragments::From::Anybody)?)
+    }
+
+    /// As [`Config::load`], for an agent: what is configured decides what runs as root.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`]; and where somebody else than root, or the process's own user, could
+    /// have written one of the files.
+    pub fn load_trusted(path: Option<&Path>) -> Result<Self, Error> {
+        Self::from_fragments(&fragments::read(path, fragments::From::Trusted)?)
     }
 
     /// The configuration when no file says anything.
@@ -142,7 +160,7 @@ impl Config {
     /// Never: every field is a scalar, a list or a map with text keys.
     #[must_use]
     pub fn to_yaml(&self) -> String {
-        serde_yaml::to_string(self).expect("a configuration is plain data")
+        crate::api::to_yaml(self).expect("a configuration is plain data")
     }
 
     /// The files and directories whose change may change the configuration: the file and the

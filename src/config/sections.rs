@@ -115,6 +115,16 @@ section! {
         cpu: CpuMillis,
         /// Memory.
         memory: Bytes,
+        /// Processes and threads.
+        pid: u64,
+    }
+}
+
+section! {
+    /// Swap, as kubelet has it.
+    MemorySwap, PartialMemorySwap {
+        /// `NoSwap` or `LimitedSwap`.
+        swap_behavior: SwapBehavior,
     }
 }
 
@@ -140,6 +150,25 @@ section! {
         /// Links to container logs, as kubelet makes them.
         container_logs: PathBuf,
     }
+}
+
+/// Which containers may be swapped out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SwapBehavior {
+    /// None.
+    NoSwap,
+    /// Those of burstable pods, in proportion to their memory requests; on cgroup v2 only.
+    LimitedSwap,
+}
+
+/// On what the node's allocatable resources are enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Enforcement {
+    /// On all pods together.
+    Pods,
+    /// On nothing; stands alone.
+    None,
 }
 
 /// How much the agent logs.
@@ -205,6 +234,7 @@ pub(super) struct Fragment {
     node_taints: Option<Vec<Taint>>,
     container_runtime_endpoint: Option<String>,
     runtime_request_timeout: Option<Duration>,
+    resolv_conf: Option<PathBuf>,
     shutdown_grace_period: Option<Duration>,
     manifests: Option<PartialManifests>,
     kubernetes: Option<PartialKubernetes>,
@@ -219,6 +249,9 @@ pub(super) struct Fragment {
     container_log: Option<PartialContainerLog>,
     eviction_hard: Option<BTreeMap<String, Threshold>>,
     reserved: Option<PartialReserved>,
+    enforce_node_allocatable: Option<Vec<Enforcement>>,
+    pod_pids_limit: Option<i64>,
+    memory_swap: Option<PartialMemorySwap>,
     log: Option<PartialLog>,
     cgroup_root: Option<PathBuf>,
     socket_group: Option<String>,

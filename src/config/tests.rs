@@ -129,6 +129,10 @@ fn an_error_names_file_and_line() {
         unit.contains("config.yaml:2:") && unit.contains("such as 60s"),
         "{unit}"
     );
+    let long = error("manifests:\n  rescanInterval: 5000000000000000h\n");
+    for part in ["config.yaml:2:", "5000000000000000h", "at most 2562047h"] {
+        assert!(long.contains(part), "{long}");
+    }
     assert!(error("nodeName: [\n").starts_with("config.yaml:"));
     assert!(error("nodeName: a\nnodeName: b\n").contains("duplicate"));
     let kind = error("kind: KubeletConfiguration\n");
@@ -196,7 +200,14 @@ fn changes_are_told_apart_by_whether_they_need_a_restart() {
         live_changes(&old, &new),
         ["nodeLabels.zone", "manifests.rescanInterval"]
     );
-    assert_eq!(needs_restart(&old, &new), ["manifests.path", "kubernetes"]);
+    assert_eq!(needs_restart(&old, &new), ["manifests.path"]);
+    // What is not followed takes effect neither now nor at the next start.
+    let mut unfollowed = old.clone();
+    unfollowed.image_gc.high_threshold_percent = 70;
+    unfollowed.eviction_hard.clear();
+    assert!(unfollowed != old);
+    assert_eq!(live_changes(&old, &unfollowed), [""; 0]);
+    assert_eq!(needs_restart(&old, &unfollowed), [""; 0]);
 }
 
 #[tokio::test]
@@ -213,9 +224,10 @@ async fn a_changed_file_is_read_again_and_a_broken_one_changes_nothing() {
     let cancel = CancellationToken::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(watch(Some(path.clone()), hangups, sender, cancel.clone()));
-    // SIGHUP works whether or not the events are there yet.
-    hangup.send(()).await.expect("running");
-    tokio::time::sleep(time::Duration::from_millis(200)).await;
+    // SIGHUP works whether or not the events are there yet, and is answered when the files were read.
+    let (done, read) = tokio::sync::oneshot::channel();
+    hangup.send(done).await.expect("running");
+    read.await.expect("an answer");
     let mut until = async |name: &str, broken: bool| {
         let wait = loaded.wait_for(|l| {
             l.config.node_name.as_deref() == Some(name) && l.error.is_some() == broken
@@ -239,4 +251,76 @@ async fn a_changed_file_is_read_again_and_a_broken_one_changes_nothing() {
     cancel.cancel();
     let ended = tasks.join_next().await.expect("one task");
     ended.expect("no panic").expect("no error");
+}
+
+#[test]
+fn what_pods_may_use_is_said_as_kubelet_has_it() {
+    let config = load(
+        "memorySwap: {swapBehavior: LimitedSwap}\nenforceNodeAllocatable: [none]\n\
+         podPidsLimit: 100\nreserved: {pid: 1000}\n",
+        &[],
+    );
+    let config = config.expect("valid");
+    assert_eq!(config.memory_swap.swap_behavior, SwapBehavior::LimitedSwap);
+    assert_eq!(config.enforce_node_allocatable, [Enforcement::None]);
+    assert_eq!((config.pod_pids_limit, config.reserved.pid), (100, 1000));
+    for (text, field) in [
+        ("memorySwap: {swapBehavior: UnlimitedSwap}", "swapBehavior"),
+        (
+            "enforceNodeAllocatable: [system-reserved]",
+            "enforceNodeAllocatable",
+        ),
+        (
+            "enforceNodeAllocatable: [pods, none]",
+            "enforceNodeAllocatable",
+        ),
+        ("podPidsLimit: 0", "podPidsLimit"),
+    ] {
+        let error = load(text, &[]).expect_err(text);
+        assert!(error.contains(field), "{text}: {error}");
+    }
+}
+
+#[test]
+fn an_agents_files_are_written_by_root_only_and_are_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("config.yaml");
+    put(&path, "nodeName: a\n");
+    let chmod = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    chmod(&path, 0o644);
+    Config::load_trusted(Some(&path)).expect("trusted");
+    let why = || {
+        let error = Config::load_trusted(Some(&path)).expect_err("not trusted");
+        error.to_string()
+    };
+    chmod(&path, 0o664);
+    assert!(why().contains("is writable by group"), "{}", why());
+    Config::load(Some(&path)).expect("a command may read it");
+    chmod(&path, 0o644);
+    fs::create_dir(directory.path().join("config.d")).expect("a directory");
+    chmod(&directory.path().join("config.d"), 0o777);
+    put(&directory.path().join("config.d/a.yaml"), "");
+    assert!(
+        why().contains("config.d is writable by every user"),
+        "{}",
+        why()
+    );
+    chmod(&directory.path().join("config.d"), 0o755);
+    let fifo = directory.path().join("config.d/b.yaml");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    assert!(why().contains("it is a FIFO"), "{}", why());
+}
+
+#[test]
+fn what_is_printed_means_the_same_to_every_reader_of_yaml() {
+    let mut config = Config::defaults();
+    config.node_name = Some("0o7".to_owned());
+    let labels = [("a", "off"), ("y", "1_0")];
+    config.node_labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    let text = config.to_yaml();
+    let expected = "nodeName: \"0o7\"\nnodeLabels:\n  a: \"off\"\n  \"y\": \"1_0\"\n";
+    assert!(text.contains(expected), "{text}");
 }

@@ -7,9 +7,10 @@
 use std::fmt;
 use std::time;
 
+use crate::api::duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A span of time; written `60s`, `10m`, `1h30m`, `500ms`.
+/// A span of time, no longer than Go's can be; written `60s`, `10m`, `1h30m`, `500ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Duration(pub time::Duration);
 
@@ -30,17 +31,6 @@ pub enum Threshold {
     Percent(f64),
 }
 
-/// Go's units, longest name first so that `ms` is not read as minutes.
-const TIME_UNITS: &[(&str, f64)] = &[
-    ("ns", 1e-9),
-    ("us", 1e-6),
-    ("µs", 1e-6),
-    ("ms", 1e-3),
-    ("s", 1.0),
-    ("m", 60.0),
-    ("h", 3600.0),
-];
-
 /// Kubernetes' suffixes of whole amounts.
 const SIZE_SUFFIXES: &[(&str, u64)] = &[
     ("Ki", 1 << 10),
@@ -58,27 +48,10 @@ const SIZE_SUFFIXES: &[(&str, u64)] = &[
 ];
 
 impl Duration {
-    /// Reads a duration; `None` where it is not one.
+    /// Reads a duration that is not negative; `None` where it is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut rest = text;
-        let mut total = time::Duration::ZERO;
-        if rest == "0" {
-            return Some(Self(total));
-        }
-        while !rest.is_empty() {
-            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-            let number: f64 = rest[..end].parse().ok()?;
-            rest = &rest[end..];
-            let end = rest
-                .find(|c: char| c.is_ascii_digit() || c == '.')
-                .unwrap_or(rest.len());
-            let (_, seconds) = TIME_UNITS.iter().find(|(unit, _)| *unit == &rest[..end])?;
-            let part = time::Duration::try_from_secs_f64(number * seconds).ok()?;
-            total = total.checked_add(part)?;
-            rest = &rest[end..];
-        }
-        (!text.is_empty()).then_some(Self(total))
+        duration(text).map(Self)
     }
 }
 
@@ -228,7 +201,10 @@ macro_rules! scalar_serde {
     };
 }
 
-scalar_serde!(Duration, "a duration such as 60s, 10m or 1h30m");
+scalar_serde!(
+    Duration,
+    "a duration such as 60s, 10m or 1h30m, of at most 2562047h47m16s"
+);
 scalar_serde!(Bytes, "a size such as 10Mi or 1G");
 scalar_serde!(CpuMillis, "processor time such as 100m or 2");
 scalar_serde!(Threshold, "an amount such as 100Mi or a share such as 10%");
@@ -244,8 +220,22 @@ mod tests {
         assert_eq!(millis("1h30m"), Some(5_400_000));
         assert_eq!(millis("500ms"), Some(500));
         assert_eq!(millis("1.5s"), Some(1_500));
+        assert_eq!(millis("+3\u{3bc}s"), Some(0));
+        assert_eq!(millis("2562047h47m16.854775807s"), Some(9_223_372_036_854));
+        assert_eq!(millis("2562047h47m16.854775808s"), None);
         assert_eq!(millis("0"), Some(0));
-        for bad in ["", "60", "-1s", "s", "1d", "1 s", "1m5"] {
+        assert_eq!(millis("2562047h47m16s"), Some(9_223_372_036_000));
+        for bad in [
+            "",
+            "60",
+            "-1s",
+            "s",
+            "1d",
+            "1 s",
+            "1m5",
+            "2562048h",
+            "5000000000000000h",
+        ] {
             assert_eq!(millis(bad), None, "{bad}");
         }
         for text in ["1h30m", "1m", "500ms", "0s", "1s500ms"] {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{Config, Problem};
+use super::{Config, Enforcement, Problem};
 
 /// kubelet's signals.
 const SIGNALS: &[&str] = &[
@@ -98,6 +98,18 @@ fn check_amounts(config: &Config, problems: &mut Vec<Problem>) {
             ),
         ));
     }
+    if config.pod_pids_limit == 0 || config.pod_pids_limit < -1 {
+        let message = format!(
+            "{} must be at least 1, or -1 for no limit",
+            config.pod_pids_limit
+        );
+        problems.push(Problem::new("podPidsLimit", message));
+    }
+    let enforced = &config.enforce_node_allocatable;
+    if enforced.len() > 1 && enforced.contains(&Enforcement::None) {
+        let message = "none must stand alone";
+        problems.push(Problem::new("enforceNodeAllocatable", message));
+    }
     if config.image_pull.max_parallel == 0 {
         problems.push(Problem::new("imagePull.maxParallel", "must be at least 1"));
     }
@@ -154,6 +166,11 @@ fn check_paths(config: &Config, problems: &mut Vec<Problem>) {
     for (name, path) in [
         ("manifests.path", Some(config.manifests.path.as_path())),
         ("kubernetes.kubeconfig", kubeconfig),
+        // Empty means none.
+        (
+            "resolvConf",
+            Some(config.resolv_conf.as_path()).filter(|path| !path.as_os_str().is_empty()),
+        ),
         ("dockerConfigFile", config.docker_config_file.as_deref()),
         (
             "imageCredentialProviderConfigFile",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Config, Error};
@@ -25,24 +25,25 @@ pub struct Loaded {
     pub error: Option<String>,
 }
 
-/// Keeps `loaded` at what the files say until cancelled. `path` is what [`Config::load`] was given;
-/// each message of `reload` reads the files again too.
+/// Keeps `loaded` at what the files say until cancelled. `path` is what [`Config::load_trusted`] was given;
+/// each message of `reload` reads the files again too, and is answered when that is done.
 ///
 /// # Errors
 ///
 /// The files cannot be watched. A configuration that cannot be read is no error here.
 pub async fn watch(
     path: Option<PathBuf>,
-    mut reload: mpsc::Receiver<()>,
+    mut reload: mpsc::Receiver<oneshot::Sender<()>>,
     loaded: watch::Sender<Loaded>,
     cancel: CancellationToken,
 ) -> Result<(), Error> {
     let (poke, mut poked) = mpsc::channel(1);
     let mut watcher = Watched::new(path.as_deref(), poke)?;
     loop {
+        let mut asked = None;
         tokio::select! {
             () = cancel.cancelled() => return Ok(()),
-            Some(()) = reload.recv() => {}
+            Some(done) = reload.recv() => asked = Some(done),
             Some(()) = poked.recv() => {
                 tokio::time::sleep(SETTLE).await;
                 // What came in while it settled is covered by the read that follows.
@@ -51,11 +52,15 @@ pub async fn watch(
         }
         watcher.refresh();
         publish(path.as_deref(), &loaded);
+        if let Some(done) = asked {
+            // Nobody need wait for it.
+            done.send(()).ok();
+        }
     }
 }
 
 fn publish(path: Option<&Path>, loaded: &watch::Sender<Loaded>) {
-    let result = Config::load(path);
+    let result = Config::load_trusted(path);
     loaded.send_if_modified(|now| match result {
         Ok(config) if *now.config == config && now.error.is_none() => false,
         Ok(config) => {

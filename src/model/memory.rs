@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{ContainerId, HostPort, Probed, Reason, References, SandboxId};
+use crate::model::{ContainerId, HostPort, ObservedPod, Probed, Reason, References, SandboxId};
 
 /// The memory of one pod's worker.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,6 +42,30 @@ pub struct PodMemory {
     pub teardown: Option<Failure>,
     /// Whether the volumes and files of an ended pod are already gone.
     pub torn_down: bool,
+    /// Whether what is done shows.
+    pub effect: Effect,
+}
+
+/// What came of the actions that were answered as done.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Effect {
+    /// What was seen of the pod last.
+    pub seen: Option<Arc<ObservedPod>>,
+    /// The last action, until the next look.
+    pub done: Option<Done>,
+    /// How often, since what is seen changed, an action changed nothing.
+    pub fruitless: Option<Failure>,
+}
+
+/// An action that was answered as done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Done {
+    /// The action, in words.
+    pub what: String,
+    /// Whether the next look must show a difference: nothing else tells that it was done.
+    pub shows: bool,
+    /// When it was answered.
+    pub at: Timestamp,
 }
 
 /// A failure that is tried again with back-off.
@@ -67,6 +91,10 @@ pub struct Stale {
 /// What is known of one image of the pod.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ImageState {
+    /// Asked for; other pulls come first.
+    Queued,
+    /// There; the runtime unpacks it.
+    Unpacking,
     /// Asked for; the runtime is at it.
     Pulling {
         /// When the pull was asked for.
@@ -93,6 +121,17 @@ pub enum ImageState {
     },
     /// Not to be had now.
     Failed(Failure),
+}
+
+impl ImageState {
+    /// Whether a hint will say that there is news of the image.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        match self {
+            Self::Queued | Self::Unpacking | Self::Pulling { .. } | Self::Importing => true,
+            Self::Present { .. } | Self::Failed(_) => false,
+        }
+    }
 }
 
 /// Bytes of a running pull; both 0 where the runtime does not tell.

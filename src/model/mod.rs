@@ -5,6 +5,7 @@ mod action;
 mod amount;
 mod awaited;
 mod command;
+mod defect;
 mod desired;
 pub mod downward;
 mod event;
@@ -20,20 +21,22 @@ mod report;
 pub mod resources;
 mod set_record;
 mod snapshot;
+pub mod time;
 mod verdict;
 
 pub use action::{Action, Outcome, PodPlan, StopKind, StopTarget};
 pub use amount::Amount;
 pub use awaited::{Found, HostConditions};
 pub use command::{Command, Refusal, RolloutCommand};
+pub use defect::defect;
 pub use desired::{
     BackOff, DesiredPod, Goal, PodRecord, References, Renewal, RolloutDefaults, SetDefaults, Term,
 };
 pub use event::{Event, EventLog, EventType, Involved, KindKey, Kindred, Note};
 pub use host_port::HostPort;
 pub use memory::{
-    ContainerMemory, Failure, ImageState, InstanceMemory, PodMemory, PortState, PostStart,
-    PullFigures, PullProgress, Stale, VolumePaths, VolumeState,
+    ContainerMemory, Done, Effect, Failure, ImageState, InstanceMemory, PodMemory, PortState,
+    PostStart, PullFigures, PullProgress, Stale, VolumePaths, VolumeState,
 };
 pub use node::{NodeFacts, Taint, TaintEffect};
 pub use observed::{

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Reason;
+
 /// A snapshot of the node's identity; changes are published as a whole new value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodeFacts {
@@ -29,12 +31,20 @@ pub struct NodeFacts {
     pub allocatable_memory_bytes: u64,
     /// Processor time in thousandths of a core that pods may use.
     pub allocatable_cpu_millis: u64,
+    /// Bytes of swap the machine has.
+    pub swap_bytes: u64,
+    /// How many processes and threads the kernel allows; 0 where that is not known.
+    pub pids: u64,
+    /// How many of them pods may use: the kernel's less what is reserved.
+    pub allocatable_pids: u64,
     /// Bytes of the filesystem of the state directory.
     pub ephemeral_storage_bytes: u64,
     /// Huge page sizes in bytes the kernel offers, with how many pages of each exist.
     pub hugepages: BTreeMap<u64, u64>,
     /// The operating system's pretty name, kernel release, machine id and boot id for the Node object.
     pub system: BTreeMap<String, String>,
+    /// What of the machine is not as pods will need it, though the agent runs on.
+    pub notes: Vec<Reason>,
 }
 
 /// A taint as `v1.Taint` has it.

@@ -1,5 +1,6 @@
 //! What the runtime has of one pod, as it was read back from it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -7,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{ContainerName, ObjectKey, PodKey, Revision};
 
+// The runtime alone gives these: no record, no request and no file has one that is read, so that none
+// can name another container's, or be a path.
 macro_rules! runtime_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(transparent)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(pub String);
 
         impl fmt::Display for $name {
@@ -40,6 +42,8 @@ pub struct ObservedPod {
     pub set: ObjectKey,
     /// The revision it was made of, from the label.
     pub revision: Revision,
+    /// The state directory of the agent that made it (annotation `setlet.dev/state`).
+    pub state_dir: Option<String>,
     /// Its sandboxes, newest attempt first.
     pub sandboxes: Vec<ObservedSandbox>,
     /// Its containers, of all sandboxes, newest first within one name.
@@ -138,6 +142,22 @@ impl ObservedPod {
             .iter()
             .filter(|s| s.state == SandboxState::Ready)
             .max_by_key(|s| s.attempt)
+    }
+
+    /// Whether a list shows the same sandboxes and containers in the same states; it knows no more.
+    #[must_use]
+    pub fn is_as_listed(&self, listed: &Self) -> bool {
+        let sandboxes = |pod: &Self| -> BTreeSet<_> {
+            let all = pod.sandboxes.iter();
+            all.map(|s| (s.id.clone(), s.state == SandboxState::Ready))
+                .collect()
+        };
+        let containers = |pod: &Self| -> BTreeMap<_, _> {
+            let all = pod.containers.iter();
+            all.map(|c| (c.id.clone(), std::mem::discriminant(&c.state)))
+                .collect()
+        };
+        sandboxes(self) == sandboxes(listed) && containers(self) == containers(listed)
     }
 
     /// The newest container of a name.

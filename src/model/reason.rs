@@ -20,6 +20,8 @@ pub struct Reason {
 }
 
 impl Reason {
+    /// The word for what waits until the runtime has a network for pods.
+    pub const NETWORK_NOT_READY: &str = "NetworkNotReady";
     /// The word for a pod that cannot have a host path to itself.
     pub const HOST_PATH_CONFLICT: &str = "HostPathConflict";
 

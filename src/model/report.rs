@@ -83,10 +83,25 @@ pub struct NodeView {
     pub pods: BTreeMap<Uid, PodReport>,
     /// Why the runtime cannot be reached, where it cannot.
     pub runtime: Option<Reason>,
+    /// Why pods can have no network, where the runtime says so.
+    pub network: Option<Reason>,
+    /// What keeps the agent as a whole from doing what it should: decisions cannot be written down,
+    /// another agent has its name.
+    pub troubles: Vec<Reason>,
+    /// What of the agent's own does not answer: the state directory, for example.
+    pub unanswered: Vec<Reason>,
     /// The runtime's name and version, for example `containerd://1.6.20`.
     pub runtime_version: String,
     /// Image archives that could not be imported, and why.
     pub archives: Vec<Reason>,
     /// Whether a synced snapshot has been planned since the start.
     pub ready: bool,
+}
+
+impl NodeView {
+    /// Why the node is not ready, as far as it is the runtime's matter.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Reason> {
+        self.runtime.as_ref().or(self.network.as_ref())
+    }
 }

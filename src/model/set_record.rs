@@ -42,6 +42,10 @@ pub struct RevisionRecord {
     pub trial_since: Option<Timestamp>,
     /// When it was last found good: available for `minReadySeconds`.
     pub good_since: Option<Timestamp>,
+    /// The number of that finding among the set's, from 1, which says which was last; 0 where an
+    /// earlier version wrote none.
+    #[serde(default)]
+    pub good_order: u64,
     /// Why it is not to be tried again.
     pub bad: Option<Bad>,
 }
@@ -102,6 +106,20 @@ impl SetRecord {
             .find(|revision| revision.hash == *hash)
     }
 
+    /// The revision that was found good last.
+    #[must_use]
+    pub fn last_good(&self) -> Option<&RevisionRecord> {
+        let good = self.revisions.iter().filter(|r| r.good_since.is_some());
+        good.max_by_key(|revision| revision.good_rank())
+    }
+
+    /// The number of the next finding that a revision is good.
+    #[must_use]
+    pub fn next_good(&self) -> u64 {
+        let orders = self.revisions.iter().map(|revision| revision.good_order);
+        orders.max().unwrap_or_default().saturating_add(1)
+    }
+
     /// The record of a revision, to change.
     pub fn revision_mut(&mut self, hash: &Revision) -> Option<&mut RevisionRecord> {
         self.revisions
@@ -120,8 +138,17 @@ impl RevisionRecord {
             objects: None,
             trial_since: None,
             good_since: None,
+            good_order: 0,
             bad: None,
         }
+    }
+
+    /// Grows with when it was last found good; nothing where it never was. Records that an earlier
+    /// version wrote are told apart by the time.
+    #[must_use]
+    pub fn good_rank(&self) -> Option<(u64, Timestamp, i64)> {
+        let since = self.good_since?;
+        Some((self.good_order, since, self.number()))
     }
 
     /// Its number in the history.

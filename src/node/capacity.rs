@@ -13,13 +13,15 @@ use super::Error;
 pub(super) struct Capacity {
     pub(super) cpus: u64,
     pub(super) memory_bytes: u64,
+    pub(super) swap_bytes: u64,
+    pub(super) pids: u64,
     pub(super) storage_bytes: u64,
     pub(super) hugepages: BTreeMap<u64, u64>,
 }
 
 pub(super) fn read(state: &Path) -> Result<Capacity, Error> {
     let wanted = RefreshKind::nothing()
-        .with_memory(MemoryRefreshKind::nothing().with_ram())
+        .with_memory(MemoryRefreshKind::everything())
         .with_cpu(CpuRefreshKind::nothing());
     let system = System::new_with_specifics(wanted).map_err(|source| Error::System { source })?;
     let cpus = system.cpus().len() as u64;
@@ -33,6 +35,8 @@ pub(super) fn read(state: &Path) -> Result<Capacity, Error> {
     Ok(Capacity {
         cpus,
         memory_bytes,
+        swap_bytes: system.total_swap(),
+        pids: pids(Path::new("/proc/sys/kernel")),
         storage_bytes: storage(state),
         hugepages: hugepages(Path::new("/sys/kernel/mm/hugepages")),
     })
@@ -43,6 +47,17 @@ fn storage(path: &Path) -> u64 {
     path.ancestors()
         .find_map(|path| nix::sys::statvfs::statvfs(path).ok())
         .map_or(0, |stat| stat.blocks() * stat.fragment_size())
+}
+
+/// How many processes and threads there may be: the lower of the kernel's two limits; 0 where it
+/// tells neither.
+fn pids(kernel: &Path) -> u64 {
+    let read = |name: &str| -> Option<u64> {
+        let text = fs::read_to_string(kernel.join(name)).ok()?;
+        text.trim().parse().ok()
+    };
+    let limits = ["pid_max", "threads-max"].into_iter().filter_map(read);
+    limits.min().unwrap_or(0)
 }
 
 /// Huge pages by size; none where the kernel has none.
@@ -81,6 +96,16 @@ mod tests {
             hugepages(sys.path()),
             BTreeMap::from([(2 << 20, 4), (1 << 30, 0)])
         );
+    }
+
+    #[test]
+    fn the_lower_limit_of_processes_counts() {
+        let kernel = tempfile::tempdir().expect("a directory");
+        assert_eq!(pids(kernel.path()), 0);
+        put(&kernel.path().join("pid_max"), "4194304\n");
+        assert_eq!(pids(kernel.path()), 4_194_304);
+        put(&kernel.path().join("threads-max"), "32768\n");
+        assert_eq!(pids(kernel.path()), 32_768);
     }
 
     fn put(path: &Path, text: &str) {

@@ -1,17 +1,24 @@
 //! A kubelet on the same container runtime removes every pod it does not know, ours among them;
 //! the agent must not start beside one.
 //!
-//! The decision is pure, over the processes there are. A kubelet whose runtime cannot be told
-//! counts as one on ours.
+//! Anybody can run something called kubelet, and any container may. So only what is root's and
+//! outside every container counts ([`process`]), and it is in the way when it is connected to the
+//! runtime's socket ([`sockets`]) or was told to use it. A kubelet whose runtime cannot be told keeps
+//! nobody from starting; it is told of ([`doubts`]).
+
+mod process;
+mod sockets;
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::Error;
+use crate::model::Reason;
+use process::{Place, Process};
 
 /// The runtime of a kubelet that says nothing else.
 const DEFAULT: &str = "unix:///run/containerd/containerd.sock";
@@ -47,39 +54,62 @@ const PROGRAMS: &[(&str, Option<&str>, &str)] = &[
     ),
 ];
 
-/// A running kubelet.
+/// A kubelet that runs on this machine, and what is known of its runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kubelet {
     /// Its process.
     pub pid: u32,
-    /// Its runtime's endpoint as it was told; `None` where its configuration cannot be read.
-    pub endpoint: Option<String>,
-    /// Whether that is the very socket the agent uses; `None` where it could not be looked at.
-    pub same_socket: Option<bool>,
+    /// Whether it uses the agent's runtime.
+    pub uses_ours: Uses,
+}
+
+/// Whether a kubelet uses the agent's runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Uses {
+    /// It is connected to the runtime's socket, or told to be; which of them.
+    Yes(String),
+    /// It was told to use another.
+    No,
+    /// That cannot be told, and why.
+    Unknown(String),
 }
 
 /// Why the agent must not start with this runtime, naming the way out; `None` where it may.
 #[must_use]
-pub fn conflict(kubelets: &[Kubelet], endpoint: &str) -> Option<String> {
-    let found = kubelets.iter().find(|kubelet| {
-        kubelet.same_socket.unwrap_or_else(|| {
-            let theirs = kubelet.endpoint.as_deref();
-            theirs.is_none_or(|theirs| socket(theirs) == socket(endpoint))
-        })
-    })?;
-    let which = match &found.endpoint {
-        Some(endpoint) => format!("uses {endpoint}, as this agent would"),
-        None => "may use the same container runtime: its configuration cannot be read".to_owned(),
-    };
-    Some(format!(
-        "a kubelet (pid {}) {which}; it removes every pod it does not know, so both cannot share a \
-         runtime. Give setlet a containerd of its own (the unit setlet-containerd.service) and set \
-         containerRuntimeEndpoint to its socket, or stop the kubelet",
-        found.pid
-    ))
+pub fn conflict(kubelets: &[Kubelet]) -> Option<String> {
+    kubelets.iter().find_map(|kubelet| {
+        let Uses::Yes(how) = &kubelet.uses_ours else {
+            return None;
+        };
+        Some(format!(
+            "a kubelet (pid {}) {how}, as this agent would; it removes every pod it does not know, so \
+             both cannot share a runtime. Give setlet a containerd of its own (the unit \
+             setlet-containerd.service, and its socket as containerRuntimeEndpoint: copy \
+             private-containerd.yaml from the examples to /etc/setlet/config.d), or stop the kubelet",
+            kubelet.pid
+        ))
+    })
 }
 
-/// Every kubelet that runs on this machine. `endpoint` is the agent's own runtime.
+/// What should be known of kubelets beside which the agent starts all the same.
+#[must_use]
+pub fn doubts(kubelets: &[Kubelet]) -> Vec<Reason> {
+    let doubts = kubelets.iter().filter_map(|kubelet| {
+        let Uses::Unknown(why) = &kubelet.uses_ours else {
+            return None;
+        };
+        let message = format!(
+            "a kubelet (pid {}) runs on this machine, and {why}; if it uses the same runtime, it removes \
+             this agent's pods: name its endpoint with --container-runtime-endpoint, or stop it",
+            kubelet.pid
+        );
+        Some(Reason::new("KubeletFound", message))
+    });
+    doubts.collect()
+}
+
+/// Every kubelet that runs on this machine: programs of its name that are root's and in no container.
+/// `endpoint` is the agent's own runtime.
 ///
 /// # Errors
 ///
@@ -95,100 +125,125 @@ fn find_in(proc: &Path, endpoint: &str) -> io::Result<Vec<Kubelet>> {
     let mut kubelets = Vec::new();
     for entry in fs::read_dir(proc)? {
         let Ok(entry) = entry else { continue };
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        // A process that ended meanwhile has no command line, nor has a thread of the kernel.
-        let Ok(line) = fs::read(entry.path().join("cmdline")) else {
+        let directory = entry.path();
+        let process = Process { proc, directory };
+        let Some(command) = process.arguments().and_then(|a| Command::of(&a)) else {
             continue;
         };
-        let arguments: Vec<String> = line
-            .split(|byte| *byte == 0)
-            .filter(|argument| !argument.is_empty())
-            .map(|argument| String::from_utf8_lossy(argument).into_owned())
-            .collect();
-        let root = entry.path().join("root");
-        if let Some(theirs) = endpoint_of(&arguments, &|path| read_in(&root, path)) {
-            kubelets.push(Kubelet {
-                pid,
-                same_socket: theirs.as_deref().and_then(|e| is_same(&root, e, endpoint)),
-                endpoint: theirs,
-            });
+        let place = process.place();
+        if place == Place::Elsewhere {
+            continue;
         }
+        let uses_ours = match sockets::clients(Path::new(&socket(endpoint))) {
+            Ok(clients) if sockets::has_one(&process.directory, &clients) => {
+                Uses::Yes(format!("is connected to {endpoint}"))
+            }
+            // Before it connects, or where the kernel does not tell, by what it was told.
+            _ => uses(&command, place, endpoint, &|path| process.config(path)),
+        };
+        kubelets.push(Kubelet { pid, uses_ours });
     }
     Ok(kubelets)
 }
 
-/// The runtime endpoint of a command line: `None` where it is no kubelet's, `Some(None)` where it
-/// is one whose configuration cannot be read.
-fn endpoint_of(
-    arguments: &[String],
-    read: &dyn Fn(&str) -> Option<String>,
-) -> Option<Option<String>> {
-    let (program, rest) = arguments.split_first()?;
-    // k3s shows itself as "/usr/local/bin/k3s server".
-    let mut words = program
-        .split_whitespace()
-        .chain(rest.iter().map(String::as_str));
-    let name = Path::new(words.next()?).file_name()?.to_str()?;
-    let words: Vec<&str> = words.collect();
-    let (_, _, default) = PROGRAMS.iter().find(|(program, argument, _)| {
-        *program == name && argument.is_none_or(|argument| words.contains(&argument))
-    })?;
-    let flag = |name: &str| {
-        let at = words.iter().position(|word| {
-            let word = word
-                .strip_prefix('-')
-                .map(|word| word.trim_start_matches('-'));
-            let rest = word.and_then(|word| word.strip_prefix(name));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-        })?;
-        match words[at].split_once('=') {
-            Some((_, value)) => Some(value),
-            None => words.get(at + 1).copied(),
-        }
-    };
-    if let Some(endpoint) = flag("container-runtime-endpoint") {
-        return Some(Some(endpoint.to_owned()));
+/// Whether a kubelet uses a runtime by what it was told. One with another view of the filesystem may
+/// mean another file by the same name.
+fn uses(
+    command: &Command,
+    place: Place,
+    ours: &str,
+    read: &dyn Fn(&str) -> Result<String, String>,
+) -> Uses {
+    if place == Place::Apart {
+        let why = "it has a filesystem of its own, and is not connected to this agent's runtime";
+        return Uses::Unknown(why.to_owned());
     }
-    let Some(file) = flag("config") else {
-        return Some(Some((*default).to_owned()));
+    let theirs = match (&command.endpoint, &command.config) {
+        (Some(endpoint), _) => endpoint.clone(),
+        (None, None) => command.default.to_owned(),
+        (None, Some(file)) => match read(file).and_then(|text| configured(&text)) {
+            Ok(endpoint) => endpoint.unwrap_or_else(|| command.default.to_owned()),
+            Err(why) => return Uses::Unknown(format!("its configuration {file} {why}")),
+        },
     };
-    let Some(config) = read(file) else {
-        return Some(None);
-    };
-    let config: Option<Value> = serde_yaml::from_str(&config).ok();
-    Some(config.map(|config| {
-        let endpoint = config
-            .get("containerRuntimeEndpoint")
-            .and_then(Value::as_str);
-        let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
-        endpoint.unwrap_or(default).to_owned()
-    }))
+    if is_same(&theirs, ours) {
+        Uses::Yes(format!("uses {theirs}"))
+    } else {
+        Uses::No
+    }
 }
 
-/// Reads a file as a process sees it.
-fn read_in(root: &Path, path: &str) -> Option<String> {
-    fs::read_to_string(in_root(root, Path::new(path))).ok()
+/// The endpoint that a configuration names.
+fn configured(text: &str) -> Result<Option<String>, String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Config {
+        container_runtime_endpoint: Option<String>,
+    }
+    let config: Option<Config> =
+        serde_yaml::from_str(text).map_err(|error| format!("cannot be understood: {error}"))?;
+    let endpoint = config.and_then(|config| config.container_runtime_endpoint);
+    Ok(endpoint.filter(|endpoint| !endpoint.is_empty()))
 }
 
-fn in_root(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
+/// What a kubelet's command line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Command {
+    endpoint: Option<String>,
+    config: Option<String>,
+    /// The runtime it uses where nothing names another.
+    default: &'static str,
 }
 
-/// Whether a process's socket is the agent's: a kubelet in a container has a filesystem, and a
-/// runtime, of its own under the same name.
-fn is_same(root: &Path, theirs: &str, ours: &str) -> Option<bool> {
-    let id = |path: &Path| {
+impl Command {
+    /// `None` where it is no kubelet's.
+    fn of(arguments: &[String]) -> Option<Self> {
+        let (program, rest) = arguments.split_first()?;
+        // k3s shows itself as "/usr/local/bin/k3s server".
+        let mut words = program
+            .split_whitespace()
+            .chain(rest.iter().map(String::as_str));
+        let name = Path::new(words.next()?).file_name()?.to_str()?;
+        let words: Vec<&str> = words.collect();
+        let (_, _, default) = PROGRAMS.iter().find(|(program, argument, _)| {
+            *program == name && argument.is_none_or(|argument| words.contains(&argument))
+        })?;
+        let flag = |name: &str| {
+            let at = words.iter().position(|word| {
+                let word = word
+                    .strip_prefix('-')
+                    .map(|word| word.trim_start_matches('-'));
+                let rest = word.and_then(|word| word.strip_prefix(name));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+            })?;
+            match words[at].split_once('=') {
+                Some((_, value)) => Some(value.to_owned()),
+                None => words.get(at + 1).map(|word| (*word).to_owned()),
+            }
+        };
+        Some(Self {
+            endpoint: flag("container-runtime-endpoint"),
+            config: flag("config"),
+            default,
+        })
+    }
+}
+
+/// Whether two endpoints are one socket, by the files where these are there.
+fn is_same(theirs: &str, ours: &str) -> bool {
+    let (theirs, ours) = (socket(theirs), socket(ours));
+    let id = |path: &str| {
         let metadata = fs::metadata(path).ok()?;
         Some((metadata.dev(), metadata.ino()))
     };
-    let theirs = id(&in_root(root, Path::new(&socket(theirs))))?;
-    Some(theirs == id(Path::new(&socket(ours)))?)
+    match (id(&theirs), id(&ours)) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => theirs == ours,
+    }
 }
 
 /// An endpoint's path, however it is written.
@@ -206,87 +261,4 @@ fn socket(endpoint: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn endpoint(line: &str, config: Option<&str>) -> Option<Option<String>> {
-        let arguments: Vec<String> = line.split('|').map(str::to_owned).collect();
-        endpoint_of(&arguments, &|_| config.map(str::to_owned))
-    }
-
-    fn known(endpoint: &str) -> Option<Option<String>> {
-        Some(Some(endpoint.to_owned()))
-    }
-
-    #[test]
-    fn a_kubelet_is_told_by_its_program() {
-        assert_eq!(endpoint("/usr/bin/kubelet", None), known(DEFAULT));
-        assert_eq!(endpoint("vi|kubelet.md", None), None);
-        assert_eq!(endpoint("/usr/bin/kubelet-wrapper", None), None);
-        let k3s = known("unix:///run/k3s/containerd/containerd.sock");
-        assert_eq!(endpoint("/usr/local/bin/k3s server", None), k3s);
-        assert_eq!(endpoint("/usr/local/bin/k3s|kubectl|get", None), None);
-    }
-
-    #[test]
-    fn its_runtime_is_told_by_flag_or_configuration() {
-        let flag = "kubelet|--container-runtime-endpoint=unix:///x.sock";
-        assert_eq!(endpoint(flag, None), known("unix:///x.sock"));
-        let apart = "kubelet|--container-runtime-endpoint|/y.sock|--v=2";
-        assert_eq!(endpoint(apart, None), known("/y.sock"));
-        let config = Some("containerRuntimeEndpoint: unix:///z.sock\n");
-        assert_eq!(
-            endpoint("kubelet|--config=/c", config),
-            known("unix:///z.sock")
-        );
-        assert_eq!(endpoint("kubelet|--config=/c", Some("{}")), known(DEFAULT));
-        assert_eq!(endpoint("kubelet|--config=/c", None), Some(None));
-        let plugin = "kubelet|--config-dir=/d";
-        assert_eq!(endpoint(plugin, None), known(DEFAULT));
-    }
-
-    #[test]
-    fn one_on_the_same_runtime_is_a_conflict() {
-        let kubelet = |endpoint: Option<&str>, same_socket| Kubelet {
-            pid: 7,
-            endpoint: endpoint.map(str::to_owned),
-            same_socket,
-        };
-        let ours = "unix:///run/containerd/containerd.sock";
-        let conflicts = |kubelet: Kubelet| conflict(&[kubelet], ours).is_some();
-        assert!(conflicts(kubelet(
-            Some("unix:///var/run/containerd/containerd.sock"),
-            None
-        )));
-        assert!(conflicts(kubelet(Some("unix:///other.sock"), Some(true))));
-        assert!(conflicts(kubelet(None, None)));
-        assert!(
-            !conflicts(kubelet(Some(ours), Some(false))),
-            "in a container"
-        );
-        assert!(!conflicts(kubelet(Some("unix:///other.sock"), None)));
-        assert_eq!(conflict(&[], ours), None);
-    }
-
-    #[test]
-    fn processes_are_found_in_proc() {
-        let proc = tempfile::tempdir().expect("a directory");
-        for (pid, line) in [
-            ("7", "/usr/bin/kubelet\0--v=2\0"),
-            ("8", "bash\0"),
-            ("x", "kubelet"),
-        ] {
-            use std::io::Write;
-            fs::create_dir(proc.path().join(pid)).expect("a directory");
-            let mut file = fs::File::create(proc.path().join(pid).join("cmdline")).expect("a file");
-            file.write_all(line.as_bytes()).expect("written");
-        }
-        let found = find_in(proc.path(), DEFAULT).expect("a list");
-        let want = Kubelet {
-            pid: 7,
-            endpoint: Some(DEFAULT.to_owned()),
-            same_socket: None,
-        };
-        assert_eq!(found, [want]);
-    }
-}
+mod tests;

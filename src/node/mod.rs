@@ -38,6 +38,8 @@ pub struct Settings {
     pub reserved_cpu_millis: u64,
     /// Memory that pods may not use, in bytes.
     pub reserved_memory_bytes: u64,
+    /// Processes and threads that pods may not use.
+    pub reserved_pids: u64,
     /// The state directory, whose filesystem's size is the node's ephemeral storage.
     pub state: PathBuf,
 }
@@ -63,9 +65,13 @@ pub fn facts(settings: &Settings) -> Result<NodeFacts, Error> {
             .memory_bytes
             .saturating_sub(settings.reserved_memory_bytes),
         allocatable_cpu_millis: (capacity.cpus * 1000).saturating_sub(settings.reserved_cpu_millis),
+        swap_bytes: capacity.swap_bytes,
+        pids: capacity.pids,
+        allocatable_pids: capacity.pids.saturating_sub(settings.reserved_pids),
         ephemeral_storage_bytes: capacity.storage_bytes,
         hugepages: capacity.hugepages,
         system: system::read(),
+        notes: Vec::new(),
         name,
         hostname,
     })
@@ -82,6 +88,7 @@ mod tests {
             name: Some("edge-17".to_owned()),
             reserved_cpu_millis: 100,
             reserved_memory_bytes: 1 << 20,
+            reserved_pids: 1000,
             state,
             ..Settings::default()
         };
@@ -95,6 +102,8 @@ mod tests {
             facts.allocatable_memory_bytes,
             facts.memory_bytes - (1 << 20)
         );
+        assert!(facts.pids > 1000);
+        assert_eq!(facts.allocatable_pids, facts.pids - 1000);
         assert!(facts.memory_bytes > 1 << 26 && facts.ephemeral_storage_bytes > 0);
         assert!(facts.system.contains_key("kernelVersion"));
         assert!(facts.addresses.iter().all(|a| !a.is_loopback()));

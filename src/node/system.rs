@@ -2,13 +2,14 @@
 //! `v1.NodeSystemInfo`; what cannot be read is left out.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::path::Path;
 
 use super::identity::architecture;
+use crate::files;
 
 pub(super) fn read() -> BTreeMap<String, String> {
     let file = |path: &str| {
-        let text = fs::read_to_string(path).ok()?;
+        let text = files::read_text(Path::new(path), files::CONFIGURATION).ok()?;
         let text = text.trim().to_owned();
         (!text.is_empty()).then_some(text)
     };

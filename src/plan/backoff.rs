@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::api::duration;
+use crate::model::time::{between, later};
 use crate::model::{BackOff, ContainerState, Failure, ObservedContainer, Reason};
 
 /// When an ended container is started again, and the level its successor is made with.
@@ -41,7 +43,7 @@ pub fn restart_after(container: &ObservedContainer, back_off: &BackOff) -> Optio
     } else {
         *finished_at
     };
-    let ran = Duration::try_from(finished_at.duration_since(started)).unwrap_or_default();
+    let ran = between(started, *finished_at);
     let level = if ran >= back_off.reset {
         0
     } else {
@@ -102,12 +104,25 @@ pub const PULL: Waits = Waits {
 /// Failed volumes: cheap to look at again, and often just late.
 pub const VOLUME: Waits = Waits {
     first: Duration::from_secs(1),
-    longest: Duration::from_secs(30),
+    longest: Duration::from_secs(8),
 };
-/// Failed calls to make, start, stop or remove something.
+/// Failed calls to make, start, stop or remove something; kubelet, too, looks at such a pod again after
+/// 10 s.
 pub const CALL: Waits = Waits {
     first: Duration::from_secs(1),
-    longest: Duration::from_secs(60),
+    longest: Duration::from_secs(10),
+};
+/// Calls that were answered as done and changed nothing.
+pub const NO_EFFECT: Waits = Waits {
+    first: Duration::from_millis(100),
+    longest: Duration::from_secs(10),
+};
+
+/// Sandboxes that cannot be made, or not be released before the next is: about as often as kubelet,
+/// since no event says that a network plugin works again.
+pub const SANDBOX: Waits = Waits {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(15),
 };
 
 /// When a failure is tried again.
@@ -137,11 +152,6 @@ fn doubled(first: Duration, longest: Duration, times: u32) -> Duration {
     first.saturating_mul(factor).min(longest)
 }
 
-/// A time that much later; the end of time where there is none.
-fn later(from: Timestamp, by: Duration) -> Timestamp {
-    from.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
 /// The annotation that gives a set a back-off of its own.
 pub const ANNOTATION: &str = "setlet.dev/backoff";
 
@@ -159,7 +169,7 @@ pub fn from_annotation(text: &str, node: BackOff) -> Result<BackOff, String> {
         let (name, value) = part
             .split_once('=')
             .ok_or_else(|| format!("{part:?} is not NAME=DURATION, for example initial=1s"))?;
-        let value = parse_duration(value.trim())
+        let value = duration(value.trim())
             .ok_or_else(|| format!("{value:?} is not a duration such as 500ms, 10s or 5m"))?;
         match name.trim() {
             "initial" => back_off.initial = value,
@@ -172,10 +182,4 @@ pub fn from_annotation(text: &str, node: BackOff) -> Result<BackOff, String> {
         return Err("max must not be shorter than initial".to_owned());
     }
     Ok(back_off)
-}
-
-/// Reads a time such as `500ms`, `10s` or `5m`; nothing where it is none.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
-    let span: jiff::SignedDuration = text.parse().ok()?;
-    Duration::try_from(span).ok()
 }

@@ -161,7 +161,8 @@ fn volumes_are_outdated(look: &Look<'_>) -> bool {
     match &look.memory.volumes {
         VolumeState::Prepared { references, .. } => *references != look.pod.references,
         VolumeState::Unknown => *look.pod.references != crate::model::References::default(),
-        VolumeState::Failed(_) => false,
+        // Tried again for as long as it is wanted, as the room on a full disk comes by itself.
+        VolumeState::Failed(_) => true,
     }
 }
 

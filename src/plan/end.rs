@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{backoff, containers, hooks, is_ready, wait_until};
+use crate::model::time::between;
 use crate::model::{
     Action, DesiredPod, Goal, ObservedContainer, ObservedPod, PodMemory, PodPlan, Reason, StopKind,
 };
@@ -107,10 +108,20 @@ fn stop_sandboxes(have: &ObservedPod, plan: &mut PodPlan) {
 
 /// Whether an earlier failure to stop or remove something still has to be waited out.
 pub(super) fn fails_still(memory: &PodMemory, now: Timestamp, plan: &mut PodPlan) -> bool {
+    waits_still(memory, backoff::CALL, now, plan)
+}
+
+/// The same with other waits.
+pub(super) fn waits_still(
+    memory: &PodMemory,
+    waits: backoff::Waits,
+    now: Timestamp,
+    plan: &mut PodPlan,
+) -> bool {
     let Some(failure) = &memory.teardown else {
         return false;
     };
-    let at = backoff::retry_at(failure, backoff::CALL);
+    let at = backoff::retry_at(failure, waits);
     plan.reasons.push(failure.reason.clone().retried_at(at));
     wait_until(at, now, plan)
 }
@@ -170,16 +181,15 @@ pub(super) fn stop_running(
 /// What is left of a grace period that began when the pod's end was decided, for a pod that goes on
 /// with this stop; no more than the machine has time for.
 fn time_left(want: Option<&DesiredPod>, grace: Duration, now: Timestamp) -> Duration {
-    let whole = |time: SignedDuration| Duration::try_from(time).unwrap_or_default();
     let since = want.and_then(|want| match want.goal {
         Goal::End => want.record.ending_since,
         _ => want.term.map(|term| term.since),
     });
-    let passed = whole(now.duration_since(since.unwrap_or(now)));
+    let passed = between(since.unwrap_or(now), now);
     // As kubelet, whole seconds that have passed are taken off.
     let left = grace.saturating_sub(Duration::from_secs(passed.as_secs()));
     let term = want.and_then(|want| want.term);
-    term.map_or(left, |term| left.min(whole(term.until.duration_since(now))))
+    term.map_or(left, |term| left.min(between(now, term.until)))
 }
 
 /// The pod's own grace period, else the one its container was made with; never less than a second,

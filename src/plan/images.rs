@@ -95,22 +95,17 @@ fn make_sure(
     let image = wish.image;
     let reason =
         |word: &str, message: String| Reason::new(word, message).of_container(wish.container);
-    match memory.images.get(image) {
+    let state = memory.images.get(image);
+    if let Some(message) = state.and_then(|state| awaited(image, state)) {
+        plan.reasons.push(reason("ContainerCreating", message));
+        return None;
+    }
+    match state {
         Some(present @ ImageState::Present { stale, .. }) => {
             if let Some(why) = stale {
                 plan.reasons.push(reason(STALE, stale_text(image, why)));
             }
             return Some(present.clone());
-        }
-        Some(ImageState::Pulling { .. }) => {
-            let message = format!("pulling image {image}");
-            plan.reasons.push(reason("ContainerCreating", message));
-            return None;
-        }
-        Some(ImageState::Importing) => {
-            let message = format!("image archives are being imported, which may bring {image}");
-            plan.reasons.push(reason("ContainerCreating", message));
-            return None;
         }
         Some(ImageState::Failed(failure)) => {
             let at = backoff::retry_at(failure, backoff::PULL);
@@ -126,7 +121,7 @@ fn make_sure(
                 return None;
             }
         }
-        None => {}
+        _ => {}
     }
     let asked = |action: &Action| matches!(action, Action::EnsureImage { image: other, policy, .. } if other == image && policy == wish.policy);
     if !plan.actions.iter().any(asked) {
@@ -138,6 +133,19 @@ fn make_sure(
         });
     }
     None
+}
+
+/// What an image is waited for.
+fn awaited(image: &str, state: &ImageState) -> Option<String> {
+    Some(match state {
+        ImageState::Queued => format!("image {image} waits for other pulls to end"),
+        ImageState::Unpacking => format!("image {image} is being unpacked"),
+        ImageState::Pulling { .. } => format!("pulling image {image}"),
+        ImageState::Importing => {
+            format!("image archives are being imported, which may bring {image}")
+        }
+        ImageState::Present { .. } | ImageState::Failed(_) => return None,
+    })
 }
 
 /// The reason's word; Kubernetes has none, because there such a pod does not start.

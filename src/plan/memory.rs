@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::backoff::failed_again;
+use super::effect::take_answer;
 use super::images::mounted;
 use crate::model::{
     Action, ContainerId, DesiredPod, Failure, ImageState, ObservedPod, Outcome, PodMemory,
@@ -13,6 +14,13 @@ use crate::model::{
 
 /// Takes the outcome of an action into the memory.
 pub fn remember(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: Timestamp) {
+    let before = memory.clone();
+    let answer = outcome.clone();
+    take_in(memory, action, outcome, now);
+    take_answer(memory, &before, action, &answer, now);
+}
+
+fn take_in(memory: &mut PodMemory, action: &Action, outcome: Outcome, now: Timestamp) {
     remember_stops(memory, action);
     match (action, outcome) {
         (Action::PrepareVolumes { pod }, Outcome::Volumes(paths)) => {
@@ -110,14 +118,7 @@ pub fn forget_failures(memory: &mut PodMemory) {
     memory.containers.clear();
     memory.sandbox = None;
     memory.teardown = None;
-}
-
-/// Forgets containers that the runtime no longer has.
-pub fn forget_removed(memory: &mut PodMemory, have: Option<&ObservedPod>) {
-    memory.instances.retain(|id, _| {
-        let mut containers = have.iter().flat_map(|have| &have.containers);
-        containers.any(|container| container.id == *id)
-    });
+    memory.effect.fruitless = None;
 }
 
 /// A hook is not run twice, whatever became of the stop that follows it.
@@ -179,10 +180,7 @@ fn remember_recheck(memory: &mut PodMemory, image: &str, outcome: Outcome, now: 
     let Some(stale) = memory.stale.get_mut(image) else {
         return;
     };
-    stale.asked = matches!(
-        outcome,
-        Outcome::Image(ImageState::Pulling { .. } | ImageState::Importing)
-    );
+    stale.asked = matches!(&outcome, Outcome::Image(state) if state.is_awaited());
     match outcome {
         Outcome::Image(ImageState::Present { stale: None, .. }) => {
             memory.stale.remove(image);
@@ -239,7 +237,9 @@ fn remember_failure(memory: &mut PodMemory, action: &Action, reason: Reason, now
             memory.ports = PortState::Failed(again(before));
         }
         Action::RunSandbox { .. } => memory.sandbox = Some(again(memory.sandbox.as_ref())),
-        Action::CreateContainer { container, .. } | Action::StartContainer { container, .. } => {
+        Action::CreateContainer { container, .. }
+        | Action::StartContainer { container, .. }
+        | Action::UpdateResources { container, .. } => {
             let entry = memory
                 .containers
                 .entry(container.as_str().to_owned())

@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod beside;
 mod checks;
 mod containers;
+mod effect;
 mod end;
 pub mod eviction;
 mod gc;
@@ -30,12 +31,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::model::time::later;
 use crate::model::{
     Action, BackOff, DesiredPod, Goal, HostPort, ObservedPod, ObservedSandbox, PodMemory, PodPlan,
     PodRecord, PortState, Reason, SandboxId, SandboxState, VolumePaths, VolumeState,
 };
 
-pub use memory::{forget_failures, forget_removed, remember, take_over};
+pub use effect::take_look;
+pub use memory::{forget_failures, remember, take_over};
 pub use probes::plan_probes;
 
 /// Plans one pod. `want` is `None` for a pod that the agent finds in the runtime and knows nothing
@@ -55,6 +58,7 @@ pub fn plan_pod(
         Some(pod) if pod.goal == Goal::Rest => end::plan_rest(pod, have, memory, now, &mut plan),
         _ => end::plan_end(want.map(Arc::as_ref), have, memory, now, &mut plan),
     }
+    effect::pause(memory, now, &mut plan);
     plan
 }
 
@@ -158,9 +162,10 @@ const RELEASES: u32 = 3;
 /// Makes a sandbox, after the remains of the one before have ended: its containers stopped and its
 /// network released, so that addresses and host ports are free again.
 ///
-/// Differs: where the network of a dead sandbox cannot be released, as after a power cut that took the
-/// runtime's notes of it, kubelet never makes another; here the node has its pod all the same, and the
-/// remains are tried to be removed beside it.
+/// Differs: where the network of a dead sandbox cannot be released, kubelet never makes another; here
+/// the node has its pod all the same, and the remains are tried to be removed beside it. That is for
+/// one that held containers. One that never did was made in vain, as by a network plugin that is
+/// not installed; the next would be too, and is not made before that one is released.
 fn new_sandbox(
     pod: &Arc<DesiredPod>,
     have: Option<&ObservedPod>,
@@ -170,7 +175,10 @@ fn new_sandbox(
 ) {
     if let Some(have) = have {
         let failed = |id| memory.unreleased.get(id).copied().unwrap_or_default();
-        let is_left = |id| !memory.stopped.contains(id) && failed(id) < RELEASES;
+        let is_left = |id| {
+            let may_be_left = failed(id) >= RELEASES && held_containers(have, id);
+            !memory.stopped.contains(id) && !may_be_left
+        };
         let left = have.sandboxes.iter().map(|sandbox| &sandbox.id);
         let left: Vec<_> = left.filter(|id| is_left(id)).collect();
         let runs = have
@@ -178,13 +186,14 @@ fn new_sandbox(
             .iter()
             .any(|container| container.is_running());
         let has_failed = runs || left.iter().any(|id| failed(id) > 0);
-        if has_failed && end::fails_still(memory, now, plan)
+        if has_failed && end::waits_still(memory, backoff::SANDBOX, now, plan)
             || end::stop_running(Some(pod.as_ref()), have, memory, now, plan)
         {
             return;
         }
         let stop = |id: &SandboxId| Action::StopSandbox { id: id.clone() };
         plan.actions.extend(left.into_iter().map(stop));
+        remove_vain(have, memory, now, plan);
     }
     if volumes(pod, memory, now, plan).is_none() {
         return;
@@ -196,7 +205,7 @@ fn new_sandbox(
         return;
     }
     if let Some(failure) = &memory.sandbox {
-        let at = backoff::retry_at(failure, backoff::CALL);
+        let at = backoff::retry_at(failure, backoff::SANDBOX);
         plan.reasons.push(failure.reason.clone().retried_at(at));
         if wait_until(at, now, plan) {
             return;
@@ -210,6 +219,31 @@ fn new_sandbox(
     });
 }
 
+/// Whether the runtime has a container of this sandbox, dead or alive.
+fn held_containers(have: &ObservedPod, sandbox: &SandboxId) -> bool {
+    let mut containers = have.containers.iter();
+    containers.any(|container| container.sandbox == *sandbox)
+}
+
+/// Plans to remove sandboxes that were made in vain, but for the newest, which says how many there
+/// were and when. What cannot be removed keeps nothing from being made.
+fn remove_vain(have: &ObservedPod, memory: &PodMemory, now: Timestamp, plan: &mut PodPlan) {
+    let mut newest_first: Vec<_> = have.sandboxes.iter().collect();
+    newest_first.sort_by_key(|sandbox| std::cmp::Reverse(sandbox.attempt));
+    let older = newest_first.into_iter().skip(1);
+    let vain: Vec<_> = older
+        .filter(|sandbox| !is_ready(sandbox) && !held_containers(have, &sandbox.id))
+        .collect();
+    if vain.is_empty() || end::fails_still(memory, now, plan) {
+        return;
+    }
+    let remove = |sandbox: &ObservedSandbox| Action::RemoveSandbox {
+        id: sandbox.id.clone(),
+        ends: None,
+    };
+    plan.actions.extend(vain.into_iter().map(remove));
+}
+
 /// Whether a sandbox that was not the pod's first ended so soon that the next one waits.
 fn keeps_dying(
     last: &ObservedSandbox,
@@ -217,9 +251,7 @@ fn keeps_dying(
     now: Timestamp,
     plan: &mut PodPlan,
 ) -> bool {
-    let Ok(at) = last.created_at.checked_add(back_off.initial) else {
-        return false;
-    };
+    let at = later(last.created_at, back_off.initial);
     last.attempt > 0 && wait_until(at, now, plan)
 }
 

@@ -23,6 +23,8 @@ pub const FIELD: &str = "metadata.annotations[setlet.dev/after]";
 pub enum Standing {
     /// It has a ready pod here.
     Ready,
+    /// It has a ready pod here, which is about to give way to another.
+    Updating,
     /// It is to have one.
     NotReady,
     /// It is not for this node.
@@ -36,6 +38,8 @@ pub struct SetFact {
     pub after: BTreeSet<Condition>,
     /// How it stands.
     pub standing: Standing,
+    /// It has a pod that runs: what is to be started of it comes in its place.
+    pub replaces: bool,
 }
 
 /// Why each set that may not start now may not; a set that is not named may. `sets` are those of the
@@ -53,7 +57,7 @@ pub fn plan_order(
             None => fact
                 .after
                 .iter()
-                .filter_map(|condition| unmet(condition, sets, host))
+                .filter_map(|condition| unmet(condition, fact.replaces, sets, host))
                 .collect(),
         };
         if !reasons.is_empty() {
@@ -151,15 +155,18 @@ pub fn unlooked() -> Reason {
     Reason::new(WAITING, "what it comes after is being looked for")
 }
 
-/// Why a condition is not met; `None` when it is.
+/// Why a condition is not met; `None` when it is. A pod that runs is not replaced just before what it
+/// needs is, of which nobody knows yet whether it comes back; one that is missing does not wait for that.
 fn unmet(
     condition: &Condition,
+    replaces: bool,
     sets: &BTreeMap<ObjectKey, SetFact>,
     host: &HostConditions,
 ) -> Option<Reason> {
     let why = match condition {
         Condition::Set(key) => match sets.get(key).map(|fact| fact.standing) {
-            Some(Standing::Ready) => return None,
+            Some(Standing::Updating) if replaces => "it is being updated",
+            Some(Standing::Ready | Standing::Updating) => return None,
             Some(Standing::NotReady) => "it has no ready pod yet",
             Some(Standing::NotHere) => "it is not for this node; it is waited for all the same",
             None => "there is no such set in the manifests; it is waited for all the same",

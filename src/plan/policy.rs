@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::backoff;
 use crate::api::daemonset::DaemonSet;
+use crate::api::duration;
 use crate::model::{Reason, RolloutDefaults};
 
 /// `auto` or `off`: whether a bad revision is replaced by the last good one.
@@ -86,7 +86,7 @@ pub fn policy(set: &DaemonSet, defaults: &RolloutDefaults, reasons: &mut Vec<Rea
     let in_place = word(UPDATE, &["in-place"], &["replace"]);
     let config_rollout = word(CONFIG_ROLLOUT, yes_no.0, yes_no.1);
     let deadline = set.annotation(PROGRESS_DEADLINE).map(|text| {
-        let parsed = backoff::parse_duration(text).filter(|deadline| !deadline.is_zero());
+        let parsed = duration(text).filter(|deadline| !deadline.is_zero());
         parsed.ok_or_else(|| format!("\"{text}\" is not a time above 0 such as 90s or 10m"))
     });
     let deadline = match deadline {
@@ -120,7 +120,7 @@ pub fn policy(set: &DaemonSet, defaults: &RolloutDefaults, reasons: &mut Vec<Rea
 /// half the time that the revision has.
 fn settle(min_ready: Duration, rollback: bool, deadline: Duration) -> Duration {
     if rollback && min_ready.is_zero() {
-        SETTLE.min(deadline / 2)
+        SETTLE.min(deadline.checked_div(2).unwrap_or_default())
     } else {
         min_ready
     }

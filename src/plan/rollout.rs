@@ -3,7 +3,7 @@
 //! An update is staged beside the running pod and switched only then; where nothing speaks against
 //! it the new pod's sandbox, too, is there before the old pod is touched, so that the switch takes no
 //! more than the stop of the old containers and the start of the new ones. How it is switched is the
-//! update strategy's: the old pod ends first (`maxUnavailable`), or when the new one is available
+//! update strategy's, while what the set comes after is there: the old pod ends first (`maxUnavailable`), or when the new one is available
 //! (`maxSurge`), or by hand (`OnDelete`); or the old pod takes over the new one's specification and
 //! restarts what changed (`setlet.dev/update: in-place`). Nothing about it is remembered here: the
 //! pods there are, and which of them has started, say how far an update is, so that a restart of the
@@ -32,12 +32,21 @@ pub struct PodFact {
     pub prepared: bool,
     /// It has a container, or was told to make one.
     pub started: bool,
+    /// Something that it comes after is missing: it may not be started now.
+    pub held: bool,
     /// It is ready, and has been for `minReadySeconds`.
     pub available: bool,
     /// It can take over the specification of the set's staged pod.
     pub renewable: bool,
     /// It ends, none of its containers runs any more, and what it had of the node is free again.
     pub down: bool,
+}
+
+impl PodFact {
+    /// Whether it can start as soon as the pod before it has stopped.
+    fn may_follow(&self) -> bool {
+        self.staged && (self.prepared || !self.preparable) && !self.held
+    }
 }
 
 /// What should be.
@@ -49,6 +58,8 @@ pub struct Rollout {
     pub make: Option<Revision>,
     /// A running pod is to take over the specification of a staged one.
     pub renew: Option<Renew>,
+    /// The pod in whose favour another one ends now: from here it waits for nothing any more.
+    pub switch: Option<Uid>,
 }
 
 /// An update in place.
@@ -176,7 +187,15 @@ impl<'a> Run<'a> {
             goals: every(self.pods, |pod| self.goal(pod)).goals,
             make: make.cloned(),
             renew: self.renew(),
+            switch: self.switch(),
         }
+    }
+
+    /// The pod that has not started yet and that the old one makes room for now.
+    fn switch(&self) -> Option<Uid> {
+        let new = self.new.filter(|new| !new.started)?;
+        let switches = self.old.is_some() && self.goal_of_old() == Goal::End;
+        switches.then(|| new.uid.clone())
     }
 
     fn waits_for_delete(&self) -> bool {
@@ -212,7 +231,7 @@ impl<'a> Run<'a> {
 
     fn goal_of_old(&self) -> Goal {
         let ready = self.new.is_some_and(|new| match self.replace {
-            Replace::WhenStaged => new.started || new.staged && (new.prepared || !new.preparable),
+            Replace::WhenStaged => new.started || new.may_follow(),
             Replace::WhenAvailable => new.started && new.available,
             Replace::OnDelete => false,
         });
@@ -232,7 +251,7 @@ impl<'a> Run<'a> {
     fn renew(&self) -> Option<Renew> {
         let (old, new) = (self.old?, self.new?);
         let renews = self.replace != Replace::OnDelete && old.renewable;
-        (renews && new.staged && !new.started).then(|| Renew {
+        (renews && new.staged && !new.started && !new.held).then(|| Renew {
             old: old.uid.clone(),
             new: new.uid.clone(),
         })

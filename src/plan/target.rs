@@ -107,7 +107,7 @@ fn last_good<'a>(
     let good = record.revisions.iter().filter(|revision| {
         revision.good_since.is_some() && revision.hash != *wanted && !revision.is_bad_with(subject)
     });
-    good.max_by_key(|revision| (revision.good_since, revision.number()))
+    good.max_by_key(|revision| revision.good_rank())
 }
 
 fn is_approved(record: &SetRecord, revision: &Revision) -> bool {

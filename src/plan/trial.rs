@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::policy::Policy;
+use crate::model::time::later;
 use crate::model::{Reason, RevisionRecord};
 
 /// What is known of the pod that a revision is tried with.
@@ -75,7 +76,7 @@ pub fn judge(
     if available {
         return Judgement::Good;
     }
-    let deadline = later(began.max(watched_since), policy.deadline);
+    let deadline = later(began.min(now).max(watched_since), policy.deadline);
     if progress.restarts > policy.max_restarts {
         let message = format!(
             "its containers restarted {} times before it was available",
@@ -92,10 +93,6 @@ pub fn judge(
     }
     // At its time it is looked at, and that is told.
     Judgement::Wait(deadline)
-}
-
-fn later(from: Timestamp, by: Duration) -> Timestamp {
-    from.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 fn in_words(time: Duration) -> jiff::SignedDuration {

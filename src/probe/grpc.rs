@@ -4,13 +4,19 @@
 
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use tonic::codegen::http::Uri;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
+use tower::service_fn;
 
+use super::bounded::Bounded;
 use super::http::{authority, innermost};
+use crate::clock::After;
 use crate::model::Answer;
 
 /// `grpc.health.v1.HealthCheckRequest`.
@@ -30,6 +36,12 @@ struct HealthCheckResponse {
 /// `ServingStatus.SERVING`.
 const SERVING: i32 = 1;
 
+/// The longest time a server is told of; gRPC writes eight digits of hours.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+/// The most bytes of an answer's headers.
+const HEADERS: u32 = 64 << 10;
+
 /// How long after a refused connection the next is tried.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -37,7 +49,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// messages are those of kubelet's prober.
 pub(super) async fn ask(host: &str, port: u16, service: &str, timeout: Duration) -> Answer {
     let (address, seconds) = (authority(host, port), timeout.as_secs());
-    let deadline = Instant::now() + timeout;
+    let deadline = Instant::now().after(timeout);
     let channel = match timeout_at(deadline, connect(&address)).await {
         Ok(Ok(channel)) => channel,
         Ok(Err(error)) => {
@@ -82,8 +94,18 @@ pub(super) async fn ask(host: &str, port: u16, service: &str, timeout: Duration)
 async fn connect(address: &str) -> Result<Channel, tonic::transport::Error> {
     let endpoint =
         Endpoint::from_shared(format!("http://{address}"))?.user_agent("kube-probe/1.36")?;
+    let endpoint = endpoint.http2_max_header_list_size(HEADERS);
+    let address = address.to_owned();
+    let connector = service_fn(move |_: Uri| {
+        let address = address.clone();
+        async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok::<_, std::io::Error>(TokioIo::new(Bounded::new(stream)))
+        }
+    });
     loop {
-        match endpoint.connect().await {
+        match endpoint.connect_with_connector(connector.clone()).await {
             Ok(channel) => return Ok(channel),
             Err(_) => tokio::time::sleep(AGAIN).await,
         }
@@ -97,7 +119,9 @@ async fn check(channel: Channel, service: &str, deadline: Instant) -> Result<i32
     let mut request = tonic::Request::new(HealthCheckRequest {
         service: service.to_owned(),
     });
-    request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+    let left = deadline.saturating_duration_since(Instant::now());
+    #[expect(clippy::disallowed_methods, reason = "no longer than gRPC can say")]
+    request.set_timeout(left.min(LONGEST));
     let codec: ProstCodec<HealthCheckRequest, HealthCheckResponse> = ProstCodec::default();
     let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
     let answer = client.unary(request, path, codec).await?;

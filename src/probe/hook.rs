@@ -35,11 +35,12 @@ pub async fn run_hook(
         } => {
             let host = host.as_deref().unwrap_or(node);
             let headers = http::hook_headers(headers);
-            let answered = http::get(&http::Url::new(*tls, host, *port, path), &headers).await;
+            let url = http::Url::new(*tls, host, *port, path);
+            let answered = http::get(&url, &headers, None).await;
             match answered {
                 Err(http::Failed::NotTls) => {
                     let plain = http::Url::new(false, host, *port, path);
-                    http::get(&plain, &headers).await.map(drop)
+                    http::get(&plain, &headers, None).await.map(drop)
                 }
                 answered => answered.map(drop),
             }

@@ -7,21 +7,26 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
+use super::bounded::{ANSWER, Bounded};
+use super::heads::Heads;
 use super::{tcp, tls};
 use crate::model::Answer;
 
 /// Redirects that are followed.
 const REDIRECTS: usize = 10;
-/// Bytes of an answer that are read.
+/// Bytes of an answer's body that are read.
 const READ: usize = 10 << 10;
+/// The most headers of an answer.
+const HEADERS: usize = 4096;
 
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +47,11 @@ pub(super) enum Failed {
     NotTls,
 }
 
-/// What was answered: the status and where to go instead.
+/// What was answered: the status and where to go instead, and why the body broke off, if it did.
 pub(super) struct Answered {
     status: u16,
     location: Option<String>,
+    broken: Option<String>,
 }
 
 impl Url {
@@ -187,10 +193,11 @@ pub(super) fn late(url: &Url) -> String {
     format!("Get \"{url}\": {why}")
 }
 
-/// Asks as a probe does.
-pub(super) async fn ask(mut url: Url, mut headers: HeaderMap) -> Answer {
+/// Asks as a probe does. An answer whose body breaks off, or goes on at the deadline, says nothing,
+/// as for kubelet (`DoHTTPProbe`: what `ReadAtMost` returns is thrown away by the prober's worker).
+pub(super) async fn ask(mut url: Url, mut headers: HeaderMap, deadline: Instant) -> Answer {
     for _ in 0..=REDIRECTS {
-        let answered = match get(&url, &headers).await {
+        let answered = match get(&url, &headers, Some(deadline)).await {
             Ok(answered) => answered,
             Err(failed) => return Answer::Failure(format!("Get \"{url}\": {failed}")),
         };
@@ -203,6 +210,9 @@ pub(super) async fn ask(mut url: Url, mut headers: HeaderMap) -> Answer {
                 }
                 url = next;
             }
+            None if answered.broken.is_some() => {
+                return Answer::Unknown(answered.broken.unwrap_or_default());
+            }
             None if (200..400).contains(&answered.status) => return Answer::Success,
             None => {
                 let status = answered.status;
@@ -213,21 +223,27 @@ pub(super) async fn ask(mut url: Url, mut headers: HeaderMap) -> Answer {
     Answer::Failure(format!("Get \"{url}\": stopped after 10 redirects"))
 }
 
-/// Sends one request and reads the beginning of its answer.
-pub(super) async fn get(url: &Url, headers: &HeaderMap) -> Result<Answered, Failed> {
+/// Sends one request and reads the beginning of its answer, the body until the deadline.
+pub(super) async fn get(
+    url: &Url,
+    headers: &HeaderMap,
+    deadline: Option<Instant>,
+) -> Result<Answered, Failed> {
     let stream = TcpStream::connect((url.host.as_str(), url.port))
         .await
         .map_err(|error| Failed::Broken(tcp::refusal(&url.host, url.port, &error)))?;
     let response = if url.tls {
-        exchange(tls::connect(&url.host, stream).await?, url, headers).await
+        let stream = tls::connect(&url.host, stream).await?;
+        exchange(stream, url, headers, deadline).await
     } else {
-        exchange(stream, url, headers).await
+        exchange(stream, url, headers, deadline).await
     }?;
     let location = response.headers().get(header::LOCATION);
     let location = location.and_then(|value| Some(value.to_str().ok()?.to_owned()));
     Ok(Answered {
         status: response.status().as_u16(),
         location,
+        broken: response.into_body(),
     })
 }
 
@@ -235,19 +251,34 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     url: &Url,
     headers: &HeaderMap,
-) -> Result<Response<()>, Failed> {
+    deadline: Option<Instant>,
+) -> Result<Response<Option<String>>, Failed> {
     let broken = |error: hyper::Error| Failed::Broken(innermost(&error));
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .title_case_headers(true)
-        .handshake(TokioIo::new(stream))
+        .max_buf_size(ANSWER)
+        .max_headers(HEADERS)
+        // As Go reads answers.
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .handshake(TokioIo::new(Heads::new(Bounded::new(stream))))
         .await
         .map_err(broken)?;
     let request = request(url, headers)?;
     let answer = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
-        // More than that, or a body that breaks off, changes nothing about the answer.
-        Limited::new(body, READ).collect().await.ok();
-        Ok(Response::from_parts(head, ()))
+        let read = Limited::new(body, READ).collect();
+        let read = match deadline {
+            Some(deadline) => timeout_at(deadline, read).await,
+            None => Ok(read.await),
+        };
+        let broken = match read {
+            Ok(Ok(_)) => None,
+            // More than that changes nothing about the answer.
+            Ok(Err(error)) if error.is::<LengthLimitError>() => None,
+            Ok(Err(error)) => Some(innermost(error.as_ref())),
+            Err(_) => Some("context deadline exceeded while reading body".to_owned()),
+        };
+        Ok(Response::from_parts(head, broken))
     };
     tokio::pin!(answer);
     let answered = tokio::select! {
@@ -255,7 +286,8 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         answered = &mut answer => answered,
         ended = connection => match ended {
             Ok(()) => answer.await,
-            Err(error) => Err(error),
+            // Where the answer had begun, its body broke off.
+            Err(error) => answer.await.map_err(|_| error),
         },
     };
     answered.map_err(broken)

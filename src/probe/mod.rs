@@ -6,8 +6,10 @@
 //! the same time, so that a probe that hangs delays nothing. Follows kubelet v1.36's prober
 //! (`pkg/kubelet/prober`, `pkg/probe`).
 
+mod bounded;
 mod exec;
 mod grpc;
+mod heads;
 mod hook;
 mod http;
 mod schedule;
@@ -22,11 +24,14 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::debug;
 
 pub use hook::run_hook;
 pub use schedule::Schedule;
 
+use crate::clock::{self, After};
+use crate::model::time::between;
 use crate::model::{Answer, Check, ContainerId, ProbeTarget, Probed};
 use crate::runtime::Runtime;
 
@@ -46,21 +51,18 @@ pub async fn run(
     asker: &impl Ask,
     mut targets: watch::Receiver<Arc<Vec<ProbeTarget>>>,
     results: watch::Sender<Arc<Probed>>,
-    clock: fn() -> Timestamp,
+    now: fn() -> Timestamp,
     heard: impl Fn(&ProbeTarget, &Answer),
 ) {
     let mut schedule = Schedule::default();
     let mut asked = FuturesUnordered::new();
     loop {
-        for target in schedule.take_due(clock()) {
-            asked.push(put(asker, target, clock()));
+        for target in schedule.take_due(now()) {
+            asked.push(put(asker, target, now()));
         }
         let due = async {
             match schedule.next_at() {
-                Some(next) => {
-                    let pause = next.duration_since(clock());
-                    tokio::time::sleep(Duration::try_from(pause).unwrap_or_default()).await;
-                }
+                Some(next) => clock::sleep(now, between(now(), next)).await,
                 None => std::future::pending().await,
             }
         };
@@ -70,12 +72,12 @@ pub async fn run(
                     return;
                 }
                 let newest = Arc::clone(&targets.borrow_and_update());
-                schedule.set_targets(&newest, clock());
+                schedule.set_targets(&newest, now());
                 true
             }
             Some((target, answer, at)) = asked.next(), if !asked.is_empty() => {
                 heard(&target, &answer);
-                schedule.record(&(target.id, target.kind), &answer, at, clock())
+                schedule.record(&(target.id, target.kind), &answer, at, now())
             }
             () = due => false,
         };
@@ -129,7 +131,8 @@ pub async fn ask(
         } => {
             let url = http::Url::new(*tls, &host(named), *port, path);
             let (headers, late) = (http::probe_headers(headers, *tls), http::late(&url));
-            let asked = tokio::time::timeout(timeout, http::ask(url, headers)).await;
+            let deadline = Instant::now().after(timeout);
+            let asked = tokio::time::timeout_at(deadline, http::ask(url, headers, deadline)).await;
             asked.unwrap_or(Answer::Failure(late))
         }
         Check::Tcp { host: named, port } => {

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::model::time::later;
 use crate::model::{
     Answer, ContainerId, ProbeFailure, ProbeKind, ProbeResults, ProbeTarget, Probed,
 };
@@ -207,8 +208,4 @@ fn spread(id: &ContainerId, period: Duration) -> Duration {
     id.hash(&mut hasher);
     let millis = u64::try_from(period.as_millis()).unwrap_or(u64::MAX).max(1);
     Duration::from_millis(hasher.finish() % millis)
-}
-
-fn later(from: Timestamp, by: Duration) -> Timestamp {
-    from.checked_add(by).unwrap_or(Timestamp::MAX)
 }

@@ -1,5 +1,7 @@
 //! The schedule on virtual time, and the askers against servers of the test's own.
 
+mod bounds;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +11,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::http::{self, Url};
-use super::{Ask, Schedule, run, tcp};
+use super::{Ask, Schedule, grpc, run, tcp};
 use crate::api::ContainerName;
+use crate::clock::After;
 use crate::model::{
     Answer, Check, ContainerId, ProbeFailure, ProbeKind, ProbeResults, ProbeTarget, ProbeTiming,
 };
@@ -233,7 +236,7 @@ async fn probe(answers: &[&str], path: &str, headers: &[(&str, &str)]) -> (Answe
         .collect();
     let url = Url::new(false, "127.0.0.1", port, path);
     let headers = http::probe_headers(&headers, false);
-    let (answer, asked) = tokio::join!(http::ask(url, headers), serve(listener, answers));
+    let (answer, asked) = tokio::join!(http::ask(url, headers, soon()), serve(listener, answers));
     let port = format!("127.0.0.1:{port}");
     let asked = asked.iter().map(|a| a.replace(&port, "HOST")).collect();
     (answer, asked)
@@ -286,7 +289,7 @@ async fn nobody_at_a_port_is_a_failure() {
         Answer::Failure(_)
     ));
     let url = Url::new(false, "127.0.0.1", port, "/");
-    let answer = http::ask(url, http::probe_headers(&[], false)).await;
+    let answer = http::ask(url, http::probe_headers(&[], false), soon()).await;
     assert!(matches!(answer, Answer::Failure(_)), "{answer:?}");
     let second = Duration::from_secs(1);
     let said = format!(
@@ -296,13 +299,18 @@ async fn nobody_at_a_port_is_a_failure() {
     assert_eq!(answer, Answer::Failure(said));
 }
 
+/// A deadline that no test comes to by itself.
+fn soon() -> tokio::time::Instant {
+    tokio::time::Instant::now().after(Duration::from_secs(60))
+}
+
 /// Asks over HTTP, at one port for all.
 struct Http(u16);
 
 impl Ask for Http {
     async fn ask(&self, _: &ContainerId, _: &Check, _: Duration) -> Answer {
         let url = Url::new(false, "127.0.0.1", self.0, "/");
-        http::ask(url, http::probe_headers(&[], false)).await
+        http::ask(url, http::probe_headers(&[], false), soon()).await
     }
 }
 
@@ -320,6 +328,7 @@ fn ticks() -> u64 {
 }
 
 /// Answers every request on a port of its own, on a thread of its own, until the test ends.
+#[expect(clippy::disallowed_methods, reason = "a server of a test")]
 fn serve_all() -> u16 {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -37,6 +37,8 @@ pub(super) struct Details {
     /// Whether its end is known from an event alone: good until the runtime shows it too, which then
     /// has more to say of it.
     pub announced: bool,
+    /// Whether a full list since then showed it as running still.
+    pub disputed: bool,
 }
 
 /// How a container ended, as an event says it.
@@ -52,6 +54,8 @@ pub(super) struct End {
 struct Entries {
     containers: HashMap<ContainerId, Details>,
     addresses: HashMap<SandboxId, Vec<String>>,
+    /// By id: when a sandbox or container was made, in nanoseconds, as first reckoned.
+    made: HashMap<String, i64>,
 }
 
 /// The cache; see the module.
@@ -81,6 +85,30 @@ impl Cache {
             .cloned()
     }
 
+    /// The details of a container that a full list shows in this state. An end that two lists in a row
+    /// do not show has not come about, whatever was announced.
+    pub fn listed(&self, id: &ContainerId, state: cri::ContainerState) -> Option<Details> {
+        let mut entries = self.entries();
+        let known = entries.containers.get_mut(id);
+        if let Some(details) = known.filter(|d| d.announced)
+            && state == cri::ContainerState::ContainerRunning
+            && std::mem::replace(&mut details.disputed, true)
+        {
+            entries.containers.remove(id);
+        }
+        drop(entries);
+        self.container(id, state)
+    }
+
+    /// When a sandbox or container was made: what was reckoned when it was first heard of.
+    pub fn made(&self, id: &str, reckon: impl FnOnce() -> i64) -> i64 {
+        let mut entries = self.entries();
+        if let Some(made) = entries.made.get(id) {
+            return *made;
+        }
+        *entries.made.entry(id.to_owned()).or_insert_with(reckon)
+    }
+
     /// The details of a container in whatever state they were read: its files do not change.
     pub fn any(&self, id: &ContainerId) -> Option<Details> {
         self.entries().containers.get(id).cloned()
@@ -104,7 +132,7 @@ impl Cache {
             return false;
         };
         details.state = cri::ContainerState::ContainerExited;
-        details.finished_at = end.at;
+        details.finished_at = end.at.max(details.started_at);
         details.exit_code = end.exit_code;
         // As CRI calls it; that memory was short is said with the status.
         details.reason = match end.exit_code {
@@ -138,6 +166,8 @@ impl Cache {
         entries
             .containers
             .retain(|id, _| containers.contains(id.0.as_str()));
+        let is_there = |id: &str| containers.contains(id) || sandboxes.contains(id);
+        entries.made.retain(|id, _| is_there(id));
         entries
             .addresses
             .retain(|id, _| sandboxes.contains(id.0.as_str()));
@@ -167,6 +197,7 @@ mod tests {
             log_path: None,
             link_name: None,
             announced: false,
+            disputed: false,
         };
         cache.put_container(&id, &running);
         assert!(cache.announce(&id, end));
@@ -190,5 +221,29 @@ mod tests {
         cache.put_container(&id, &shown);
         assert_eq!(cache.container(&id, Exited), Some(shown.clone()));
         assert_eq!(cache.container(&id, Running), Some(shown), "an older list");
+    }
+
+    #[test]
+    fn an_announced_end_that_two_lists_do_not_show_has_not_come_about() {
+        let (cache, id) = (Cache::default(), ContainerId("c".into()));
+        let at = Timestamp::from_second(5).unwrap();
+        let running = Details {
+            state: Running,
+            started_at: at,
+            finished_at: Timestamp::UNIX_EPOCH,
+            exit_code: 0,
+            reason: String::new(),
+            message: String::new(),
+            log_path: None,
+            link_name: None,
+            announced: false,
+            disputed: false,
+        };
+        cache.put_container(&id, &running);
+        assert!(cache.announce(&id, End { at, exit_code: 0 }));
+        let listed = |state| cache.listed(&id, state).map(|details| details.state);
+        assert_eq!(listed(Running), Some(Exited), "the list may be older");
+        assert_eq!(listed(Running), None, "it is asked about");
+        assert_eq!(cache.container(&id, Running), None);
     }
 }

@@ -1,11 +1,14 @@
 //! Makes, bounds and removes the cgroups of pods, which the runtime leaves to the agent.
 //!
-//! Follows kubelet v1.36's pod container manager: cpu, memory and pids of the pod as a whole are
-//! bounded in the parent of its containers' cgroups. Works on cgroup v1, v2 and both at once;
-//! controllers the host does not have are passed over.
-//!
-//! Differs: the share of the burstable class is the kernel's default and not the sum of its pods'
-//! requests, since there is no class of processes beside them that would gain by it.
+//! Follows kubelet v1.36's container managers: cpu, memory, pids and huge pages of the pod as a whole
+//! are bounded in the parent of its containers' cgroups, classes and all pods together in the cgroups
+//! above (`above`). Works on cgroup v1, v2 and both at once; controllers the host does not have are
+//! passed over. Under the systemd driver systemd is told of the bounds too, since it writes its own
+//! at each `daemon-reload`.
+
+mod above;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -18,17 +21,22 @@ use nix::unistd::Pid;
 use tokio::process::Command;
 use tracing::warn;
 
-use super::translate::cgroup::{PERIOD, PodBounds, cgroup_parent, path_of, pod_bounds_of};
-use super::translate::{Host, linux};
+use super::slices;
+use super::translate::Host;
+use super::translate::cgroup::{
+    Bounds, PERIOD, above as cgroups_above, cgroup_parent, path_of, pod_bounds_of,
+};
+use super::translate::linux::MIN_SHARES;
 use crate::api::Uid;
 use crate::cri::CgroupDriver;
 use crate::model::resources::QosClass;
-use crate::model::{Amount, DesiredPod, Reason};
+use crate::model::{DesiredPod, Reason};
+pub use above::bounds_swap;
 
 /// Where the kernel shows its cgroups.
 const ROOT: &str = "/sys/fs/cgroup";
 /// The controllers whose bounds are written.
-const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
+const CONTROLLERS: [&str; 4] = ["cpu", "memory", "pids", "hugetlb"];
 
 /// Bounds the pod's cgroup, making it first. Under the systemd driver systemd makes it with the
 /// sandbox, so there this does nothing until then: call it before and after the sandbox is made.
@@ -39,11 +47,22 @@ const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 pub fn prepare(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
     let path = cgroup_parent(pod, host);
     let bounds = pod_bounds_of(pod, host);
-    let make = host.cgroup_driver == CgroupDriver::Cgroupfs;
-    bound(Path::new(ROOT), &path, &bounds, make).map_err(|(at, e)| {
+    set(&path, &bounds, host).map_err(|(at, e)| {
         let message = format!("cannot bound the pod's cgroup {}: {e}", at.display());
         Reason::new("FailedCreatePodContainer", message)
     })
+}
+
+/// Bounds a cgroup of the host's, and has systemd know where it makes them.
+fn set(path: &str, bounds: &Bounds, host: &Host) -> Result<(), Failure> {
+    let root = Path::new(ROOT);
+    let make = host.cgroup_driver == CgroupDriver::Cgroupfs;
+    if !make {
+        let properties = slices::properties(bounds, is_unified(root));
+        let units = Path::new(slices::RUN_TIME_UNITS);
+        slices::tell(units, path, &properties).map_err(|e| (units.to_owned(), e))?;
+    }
+    bound(root, path, bounds, make)
 }
 
 /// Removes the cgroup of an ended pod, of whatever class it was; what is gone is fine. To be called
@@ -56,7 +75,11 @@ pub fn prepare(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
 pub fn teardown(uid: &Uid, host: &Host) -> Result<(), Reason> {
     let paths = paths_of(uid, host);
     if host.cgroup_driver == CgroupDriver::Systemd {
-        return stop_slices(&paths);
+        let units = Path::new(slices::RUN_TIME_UNITS);
+        let forgotten = paths
+            .iter()
+            .try_for_each(|path| slices::forget(units, path));
+        return stop_slices(&paths).and(forgotten.map_err(|e| not_removed(units, &e)));
     }
     let (mut first, mut busy) = (Ok(()), false);
     for hierarchy in hierarchies(Path::new(ROOT)) {
@@ -90,6 +113,45 @@ pub fn kill_lost(uid: &Uid, host: &Host) {
     }
 }
 
+/// Removes the cgroups above those of pods, and what systemd was told of them, where no pod of anybody is
+/// left in them; one that the kernel keeps does no harm.
+///
+/// # Errors
+///
+/// What systemd was told cannot be taken back.
+pub fn remove_above(host: &Host) -> io::Result<()> {
+    let paths = cgroups_above(std::iter::empty(), host).map(|above| above.path);
+    let units = Path::new(slices::RUN_TIME_UNITS);
+    let [all, burstable, best_effort] = &paths;
+    for path in [burstable, best_effort, all] {
+        if path.trim_matches('/').is_empty() {
+            continue;
+        }
+        let found = hierarchies(Path::new(ROOT)).into_iter();
+        for at in found.map(|root| below(&root, path)) {
+            if host.cgroup_driver == CgroupDriver::Cgroupfs {
+                // The kernel refuses while anything is in it.
+                fs::remove_dir(at).ok();
+            }
+        }
+        if host.cgroup_driver == CgroupDriver::Systemd {
+            slices::forget(units, path)?;
+        }
+    }
+    if host.cgroup_driver == CgroupDriver::Systemd && !all.trim_matches('/').is_empty() {
+        slices::let_go(units, &host.cgroup_root)?;
+        let mut left = BTreeMap::new();
+        for root in hierarchies(Path::new(ROOT)) {
+            processes(&below(&root, all), &mut left);
+        }
+        if left.is_empty() {
+            // As at the end of a pod, systemd is not waited for.
+            stop_slices(&paths).ok();
+        }
+    }
+    Ok(())
+}
+
 /// The cgroups that a pod may have, by its class.
 fn paths_of(uid: &Uid, host: &Host) -> [String; 3] {
     [
@@ -121,12 +183,18 @@ fn not_removed(path: &Path, error: &io::Error) -> Reason {
 
 type Failure = (PathBuf, io::Error);
 
-fn bound(root: &Path, path: &str, bounds: &PodBounds, make: bool) -> Result<(), Failure> {
-    if root.join("cgroup.controllers").exists() {
-        if make {
-            make_unified(root, path)?;
-        }
+/// Whether the host has cgroup v2 alone.
+fn is_unified(root: &Path) -> bool {
+    root.join("cgroup.controllers").exists()
+}
+
+fn bound(root: &Path, path: &str, bounds: &Bounds, make: bool) -> Result<(), Failure> {
+    if is_unified(root) {
+        hand_down(root, path, make)?;
         let at = below(root, path);
+        if make {
+            lower_best_effort(&at, &unified_shares(MIN_SHARES))?;
+        }
         return write_all(&at, &unified(bounds));
     }
     for (controller, files) in CONTROLLERS.iter().zip(legacy(bounds)) {
@@ -138,7 +206,7 @@ fn bound(root: &Path, path: &str, bounds: &PodBounds, make: bool) -> Result<(), 
         if make {
             make_directory(&at)?;
             if *controller == "cpu" {
-                lower_best_effort(&at)?;
+                lower_best_effort(&at, &legacy_shares(MIN_SHARES))?;
             }
         }
         write_all(&at, &files)?;
@@ -146,39 +214,64 @@ fn bound(root: &Path, path: &str, bounds: &PodBounds, make: bool) -> Result<(), 
     Ok(())
 }
 
+type File = (String, String);
+
+fn file(name: impl Into<String>, value: impl ToString) -> File {
+    (name.into(), value.to_string())
+}
+
+fn legacy_shares(shares: i64) -> File {
+    file("cpu.shares", shares)
+}
+
+/// Shares from 2 to 262144 as a weight from 1 to 10000, as kubelet converts them for the cgroups that
+/// it makes; runc 1.3.2 and newer do otherwise for containers.
+fn unified_shares(shares: i64) -> File {
+    file("cpu.weight", slices::weight(shares))
+}
+
 /// The files of cgroup v1, in the order of [`CONTROLLERS`].
-fn legacy(bounds: &PodBounds) -> [Vec<(&'static str, String)>; 3] {
-    let mut cpu = vec![("cpu.shares", bounds.cpu_shares.to_string())];
+fn legacy(bounds: &Bounds) -> [Vec<File>; 4] {
+    let mut cpu = vec![legacy_shares(bounds.cpu_shares)];
     if let Some(quota) = bounds.cpu_quota {
-        cpu.push(("cpu.cfs_period_us", PERIOD.to_string()));
-        cpu.push(("cpu.cfs_quota_us", quota.to_string()));
+        cpu.push(file("cpu.cfs_period_us", PERIOD));
+        cpu.push(file("cpu.cfs_quota_us", quota));
     }
-    let memory = bounds
-        .memory
-        .map(|m| ("memory.limit_in_bytes", m.to_string()));
-    let pids = bounds.pids.map(|p| ("pids.max", p.to_string()));
+    let memory = bounds.memory.map(|m| file("memory.limit_in_bytes", m));
+    let pids = bounds.pids.map(|p| file("pids.max", p));
     [
         cpu,
         memory.into_iter().collect(),
         pids.into_iter().collect(),
+        hugepages(bounds, "limit_in_bytes"),
     ]
 }
 
 /// The files of cgroup v2.
-fn unified(bounds: &PodBounds) -> Vec<(&'static str, String)> {
-    // Shares from 2 to 262144 as a weight from 1 to 10000, as runc converts them.
-    let weight = 1 + (bounds.cpu_shares - 2) * 9999 / 262_142;
-    let mut files = vec![("cpu.weight", weight.to_string())];
-    if let Some(quota) = bounds.cpu_quota {
-        files.push(("cpu.max", format!("{quota} {PERIOD}")));
-    }
-    files.extend(bounds.memory.map(|m| ("memory.max", m.to_string())));
-    files.extend(bounds.pids.map(|p| ("pids.max", p.to_string())));
+fn unified(bounds: &Bounds) -> Vec<File> {
+    let mut files = vec![unified_shares(bounds.cpu_shares)];
+    files.extend(
+        bounds
+            .cpu_quota
+            .map(|q| file("cpu.max", format!("{q} {PERIOD}"))),
+    );
+    files.extend(bounds.memory.map(|m| file("memory.max", m)));
+    files.extend(bounds.pids.map(|p| file("pids.max", p)));
+    files.extend(hugepages(bounds, "max"));
     files
 }
 
-/// Makes a cgroup of v2, with the controllers it needs handed down from the root.
-fn make_unified(root: &Path, path: &str) -> Result<(), Failure> {
+/// The files that bound huge pages: those in use, and those that are reserved for a mapping.
+fn hugepages(bounds: &Bounds, limit: &str) -> Vec<File> {
+    let of_size = |(size, bytes): (&String, &i64)| {
+        ["", ".rsvd"].map(|kind| file(format!("hugetlb.{size}{kind}.{limit}"), bytes))
+    };
+    bounds.hugepages.iter().flat_map(of_size).collect()
+}
+
+/// Hands the controllers that a cgroup of v2 needs down to it from the root; makes what is on the way
+/// where systemd does not.
+fn hand_down(root: &Path, path: &str, make: bool) -> Result<(), Failure> {
     let mut at = root.to_owned();
     for name in path.split('/').filter(|name| !name.is_empty()) {
         for controller in CONTROLLERS {
@@ -190,17 +283,18 @@ fn make_unified(root: &Path, path: &str) -> Result<(), Failure> {
             );
         }
         at.push(name);
-        make_directory(&at)?;
+        if make {
+            make_directory(&at)?;
+        }
     }
     Ok(())
 }
 
-/// Pods that ask for nothing get what others leave.
-fn lower_best_effort(pod: &Path) -> Result<(), Failure> {
+/// Pods that ask for nothing get what others leave, from the first of them on.
+fn lower_best_effort(pod: &Path, shares: &File) -> Result<(), Failure> {
     match pod.parent() {
         Some(class) if class.ends_with("besteffort") => {
-            let shares = linux::cpu_shares(&Amount::default()).to_string();
-            write_all(class, &[("cpu.shares", shares)])
+            write_all(class, std::slice::from_ref(shares))
         }
         _ => Ok(()),
     }
@@ -212,7 +306,7 @@ fn make_directory(path: &Path) -> Result<(), Failure> {
     builder.create(path).map_err(|e| (path.to_owned(), e))
 }
 
-fn write_all(at: &Path, files: &[(&str, String)]) -> Result<(), Failure> {
+fn write_all(at: &Path, files: &[File]) -> Result<(), Failure> {
     for (name, text) in files {
         let path = at.join(name);
         match write(&path, text) {
@@ -232,7 +326,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 
 /// The directories of all hierarchies: of each controller of v1, and of v2.
 fn hierarchies(root: &Path) -> Vec<PathBuf> {
-    if root.join("cgroup.controllers").exists() {
+    if is_unified(root) {
         return vec![root.to_owned()];
     }
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
@@ -274,38 +368,4 @@ fn processes(path: &Path, into: &mut BTreeMap<i32, PathBuf>) {
 
 fn below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOUNDS: PodBounds = PodBounds {
-        cpu_shares: 1024,
-        cpu_quota: Some(5000),
-        memory: Some(1 << 20),
-        pids: None,
-    };
-
-    #[test]
-    fn bounds_go_to_the_controllers_that_are_there() {
-        let root = tempfile::tempdir().expect("a directory");
-        let pod = root.path().join("cpu/setlet/podx");
-        fs::create_dir_all(&pod).expect("a directory");
-        for name in ["cpu.shares", "cpu.cfs_quota_us"] {
-            fs::File::create(pod.join(name)).expect("a file");
-        }
-        assert!(bound(root.path(), "/setlet/podx", &BOUNDS, true).is_ok());
-        let read = |name: &str| fs::read_to_string(pod.join(name)).expect("a file");
-        assert_eq!(read("cpu.shares"), "1024");
-        assert_eq!(read("cpu.cfs_quota_us"), "5000");
-        assert!(!root.path().join("memory").exists());
-    }
-
-    #[test]
-    fn shares_become_weights() {
-        let files = unified(&BOUNDS);
-        assert_eq!(files[0], ("cpu.weight", "39".to_owned()));
-        assert_eq!(files[1], ("cpu.max", "5000 100000".to_owned()));
-    }
 }

@@ -6,6 +6,7 @@
 
 mod calls;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -151,13 +152,29 @@ impl Client {
             .map_err(Error::Version)
     }
 
+    /// What the runtime tells of itself beside CRI.
+    pub(super) async fn info(&self) -> Result<HashMap<String, String>, Error> {
+        Ok(self.status(true).await?.info)
+    }
+
+    async fn status(&self, verbose: bool) -> Result<cri::StatusResponse, Error> {
+        let request = cri::StatusRequest { verbose };
+        within(self.deadlines.call(), self.runtime.clone().status(request))
+            .await
+            .map_err(Error::Features)
+    }
+
+    /// The runtime's condition `NetworkReady` where it is false.
+    pub(super) async fn network_not_ready(&self) -> Result<Option<cri::RuntimeCondition>, Error> {
+        let status = self.status(false).await?.status.unwrap_or_default();
+        let is_network = |c: &cri::RuntimeCondition| c.r#type == "NetworkReady" && !c.status;
+        Ok(status.conditions.into_iter().find(is_network))
+    }
+
     /// Asks the runtime who it is and what it can do.
     pub(super) async fn handshake(&self) -> Result<RuntimeFacts, Error> {
         let version = self.version().await?;
-        let request = cri::StatusRequest { verbose: false };
-        let status = within(self.deadlines.call(), self.runtime.clone().status(request))
-            .await
-            .map_err(Error::Features)?;
+        let status = self.status(false).await?;
         let request = cri::RuntimeConfigRequest {};
         let config = within(
             self.deadlines.list(),
@@ -189,11 +206,15 @@ impl Client {
     }
 }
 
+/// The longest time in seconds that Go's `time.Duration` holds: the runtime counts nanoseconds in 64
+/// bits, and takes what is longer for a time that is over.
+const LONGEST_SECONDS: i64 = i64::MAX / 1_000_000_000;
+
 fn whole_seconds(time: Duration) -> i64 {
     let seconds = time
         .as_secs()
         .saturating_add(u64::from(time.subsec_nanos() > 0));
-    i64::try_from(seconds).unwrap_or(i64::MAX)
+    i64::try_from(seconds).map_or(LONGEST_SECONDS, |seconds| seconds.min(LONGEST_SECONDS))
 }
 
 #[cfg(test)]
@@ -241,6 +262,9 @@ mod tests {
     fn timeouts_are_rounded_up_to_whole_seconds() {
         assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
         assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
-        assert_eq!(whole_seconds(Duration::MAX), i64::MAX);
+        for long in [260_000_000_000, u64::MAX].map(Duration::from_secs) {
+            let seconds = whole_seconds(long);
+            assert!(seconds.checked_mul(1_000_000_000).is_some(), "{seconds}");
+        }
     }
 }

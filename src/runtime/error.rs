@@ -41,6 +41,9 @@ pub enum Error {
     /// The handshake's Status or RuntimeConfig.
     #[error("asking the runtime for its features")]
     Features(#[source] Status),
+    /// containerd's images, or leases.
+    #[error("removing images")]
+    Images(#[source] Status),
     /// ListPodSandbox.
     #[error("listing sandboxes")]
     ListSandboxes(#[source] Status),
@@ -197,6 +200,7 @@ impl Error {
             Self::Endpoint { .. } | Self::PullsEnded | Self::NotRuntime { .. } => None,
             Self::Version(source)
             | Self::Features(source)
+            | Self::Images(source)
             | Self::ListSandboxes(source)
             | Self::ListContainers(source)
             | Self::Events(source)
@@ -249,6 +253,7 @@ impl Error {
             Self::Endpoint { .. } | Self::NotRuntime { .. } | Self::PullsEnded => Retry::Never,
             Self::Version(_)
             | Self::Features(_)
+            | Self::Images(_)
             | Self::ListSandboxes(_)
             | Self::ListContainers(_)
             | Self::Events(_)
@@ -303,6 +308,7 @@ impl Error {
             // A runtime that gives no list within its deadline, or is not ready to.
             Self::Version(_)
             | Self::Features(_)
+            | Self::Images(_)
             | Self::ListSandboxes(_)
             | Self::ListContainers(_)
             | Self::Events(_) => "ContainerRuntimeUnavailable",
@@ -351,7 +357,7 @@ fn status_line(status: &Status) -> String {
 }
 
 /// A status that was made on this side has a source; an answer from the runtime has none.
-fn is_connection_lost(status: &Status) -> bool {
+pub(super) fn is_connection_lost(status: &Status) -> bool {
     status.code() == Code::Unavailable || status.source().is_some()
 }
 

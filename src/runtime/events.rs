@@ -8,7 +8,9 @@
 
 mod containerd;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
@@ -19,7 +21,9 @@ use tonic::Status;
 use super::Runtime;
 use super::cache::End;
 use super::error::Error;
-use crate::model::ContainerId;
+use super::observe::Shown;
+use crate::api::Uid;
+use crate::model::{ContainerId, ObservedPod};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
@@ -30,6 +34,8 @@ const SUBSCRIBED: Duration = Duration::from_millis(20);
 const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 /// How long the runtime's lists may take to show an end that its events announced.
 const SETTLED: Duration = Duration::from_secs(2);
+/// How long the answer to a start may take of a container that has ended meanwhile.
+const STARTED: Duration = Duration::from_secs(120);
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 /// Where nothing but the status waits for what the lists have to add.
 const LATER_LOOK: Duration = Duration::from_millis(50);
@@ -39,10 +45,14 @@ const LATER_LOOK: Duration = Duration::from_millis(50);
 pub enum Hint {
     /// A container or a sandbox, by the runtime's id.
     Container(String),
-    /// An image whose pull ended or made progress, as pods name it.
+    /// An image whose pull ended or made progress, named in full.
     Image(String),
     /// Images that could not be had: archives were imported.
     Images,
+    /// The runtime has a network for pods again.
+    Network,
+    /// Pods that are not as they are listed here, which is all there are.
+    Listed(Arc<BTreeMap<Uid, ObservedPod>>),
     /// Everything: events may have been missed, or the runtime is back.
     All,
 }
@@ -81,7 +91,7 @@ pub async fn watch_events(
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        delay = (delay * 2).min(LAST_RETRY);
+        delay = delay.saturating_mul(2).min(LAST_RETRY);
     }
 }
 
@@ -144,6 +154,7 @@ async fn forward(
             event = events.next() => match event.unwrap_or_else(stream_end).map_err(Error::Events)? {
                 Some(Event::Ended(end, id)) => {
                     let cache = &runtime.inner.cache;
+                    let end = end.map(|end| runtime.reckoning().end(end));
                     let known = end.is_some_and(|end| cache.announce(&ContainerId(id.clone()), end));
                     if known {
                         let _ = hints.send(Hint::Container(id.clone()));
@@ -181,21 +192,23 @@ fn stream_end() -> Result<Option<Event>, Status> {
 }
 
 /// Waits until CRI shows what the event announced: containerd's CRI learns of an exit from the same
-/// stream, so an observation made at once may still say that the container runs. Returns nothing
-/// for what is not this agent's.
+/// stream, so an observation made at once may still say that the container runs. One that ended before
+/// its start was answered is shown as created, then as running, and then as ended. Returns nothing for
+/// what is not this agent's.
 async fn settle(runtime: &Runtime, id: String, first_look: Duration) -> Option<String> {
-    let mut waited = Duration::ZERO;
-    while waited < SETTLED {
-        match runtime.shows_end(&id).await {
-            Ok(None) => return None,
-            Ok(Some(false)) => {}
+    let (mut starting, mut waited) = (Duration::ZERO, Duration::ZERO);
+    while starting < STARTED && waited < SETTLED {
+        let waited = match runtime.show(&id).await {
+            Ok(Shown::Foreign) => return None,
+            Ok(Shown::Created) => &mut starting,
+            Ok(Shown::Runs) => &mut waited,
             // What cannot be asked now is looked at by the hint's receiver.
-            Ok(Some(true)) | Err(_) => break,
-        }
+            Ok(Shown::Ended) | Err(_) => break,
+        };
         // Late by an eighth at most: a crashed container is to be back soon.
-        let pause = (waited / 8).max(first_look);
+        let pause = waited.checked_div(8).unwrap_or_default().max(first_look);
         tokio::time::sleep(pause).await;
-        waited += pause;
+        *waited = waited.saturating_add(pause);
     }
     Some(id)
 }

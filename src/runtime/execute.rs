@@ -4,17 +4,25 @@
 //! call that was cut short by a lost connection or the agent's end does no harm. What the runtime
 //! refuses becomes an [`Outcome::Failed`] in kubelet's words; nothing here waits or tries again.
 
+mod ends;
+mod made;
+
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
+use tonic::{Code, Status};
+
+use made::sandbox_config;
 
 use super::cache::Details;
-use super::error::Error;
-use super::{Runtime, cgroup, files, links, translate};
-use crate::api::ContainerName;
+use super::error::{Error, is_connection_lost};
+use super::{Runtime, cgroup, links, translate};
+use crate::api::{ContainerName, PodKey};
+use crate::blocking::{Lane, Progress};
 use crate::cri;
-use crate::model::{Action, ContainerId, DesiredPod, Outcome, Reason, SandboxId, StopTarget};
+use crate::model::{Action, ContainerId, DesiredPod, Outcome, Reason, SandboxState, StopTarget};
 
 impl Runtime {
     pub(super) async fn execute_action(&self, action: &Action) -> Result<Outcome, Error> {
@@ -59,10 +67,42 @@ impl Runtime {
         outcome.or_else(Stop::into_outcome)
     }
 
-    async fn run_sandbox(&self, pod: &DesiredPod, attempt: u32) -> Result<Outcome, Stop> {
+    /// Does what touches a pod's files, on a thread: they may lie on a mount that does not answer.
+    async fn on_files<T: Send + 'static>(
+        &self,
+        pod: &Arc<DesiredPod>,
+        work: impl FnOnce(&DesiredPod, &translate::Host, &Progress) -> Result<T, Reason>
+        + Send
+        + 'static,
+    ) -> Result<T, Reason> {
+        let (lane, host, pod) = (files_of(pod.key()), self.host(), Arc::clone(pod));
+        let work = move |on: &Progress| work(&pod, &host, on);
+        let done = self.inner.blocking.run(lane, work);
+        done.await
+            .unwrap_or_else(|why| Err(why.reason("CreateContainerConfigError")))
+    }
+
+    /// What the runtime is told of a pod's sandbox, with the directories it names made.
+    pub(super) async fn sandbox_config(
+        &self,
+        pod: &Arc<DesiredPod>,
+        attempt: u32,
+    ) -> Result<cri::PodSandboxConfig, Reason> {
+        let make = move |pod: &DesiredPod, host: &translate::Host, on: &Progress| {
+            sandbox_config(pod, attempt, host, on)
+        };
+        self.on_files(pod, make).await
+    }
+
+    async fn run_sandbox(&self, pod: &Arc<DesiredPod>, attempt: u32) -> Result<Outcome, Stop> {
         let host = self.host();
-        let config = sandbox_config(pod, attempt, &host)?;
-        cgroup::prepare(pod, &host)?;
+        let config = self.sandbox_config(pod, attempt).await?;
+        if pod.spec().host_network != Some(true)
+            && let Some(reason) = self.network_trouble().await?
+        {
+            return Err(reason.into());
+        }
+        self.on_files(pod, made::bounded).await?;
         let Err(source) = self.inner.client.run_sandbox(config).await else {
             if host.cgroup_driver == cri::CgroupDriver::Systemd {
                 // Only now has systemd made the pod's slice.
@@ -77,10 +117,15 @@ impl Runtime {
         if error.is_connection_lost() {
             return Err(error.into());
         }
-        // The name is taken when an earlier call, cut short, was carried out after all.
+        // The name is taken when an earlier call, cut short, was carried out after all. containerd 1.7
+        // and later list a sandbox whose network could not be made as well, as not ready.
         let have = self.observe_pod(&pod.key().uid).await?;
-        let exists = have.is_some_and(|p| p.sandboxes.iter().any(|s| s.attempt == attempt));
-        if exists {
+        let runs = have.is_some_and(|p| {
+            p.sandboxes
+                .iter()
+                .any(|s| s.attempt == attempt && s.state == SandboxState::Ready)
+        });
+        if runs {
             Ok(Outcome::Done)
         } else {
             Err(error.into())
@@ -91,31 +136,21 @@ impl Runtime {
         let Action::CreateContainer {
             pod,
             sandbox,
-            sandbox_attempt,
-            ips,
             container,
             attempt,
-            backoff_level,
-            image,
-            volumes,
+            ..
         } = action
         else {
             return Ok(Outcome::Done);
         };
-        let host = self.host();
-        let input = translate::ContainerInput {
-            container,
-            attempt: *attempt,
-            backoff_level: *backoff_level,
-            image,
-            volumes,
-            ips,
+        let wanted = action.clone();
+        let make = move |_: &DesiredPod, host: &translate::Host, on: &Progress| {
+            made::container_config(&wanted, host, on)
         };
-        let sandbox_config = sandbox_config(pod, *sandbox_attempt, &host)?;
-        // Again, for what systemd made only with the sandbox: no container runs unbounded.
-        cgroup::prepare(pod, &host)?;
-        let own = files::prepare_container(pod, &input, &host)?;
-        let config = translate::container(pod, &input, &own, &host)?;
+        let Some((sandbox_config, mut config)) = self.on_files(pod, make).await? else {
+            return Ok(Outcome::Done);
+        };
+        self.resolve_mounted(&mut config.mounts).await?;
         let request = cri::CreateContainerRequest {
             pod_sandbox_id: sandbox.0.clone(),
             config: Some(config),
@@ -191,9 +226,25 @@ impl Runtime {
     async fn link_log(&self, id: &ContainerId) -> Result<(), String> {
         let details = self.read_details(id).await.map_err(|e| e.line())?;
         match (self.link(&details), &details.log_path) {
-            (Some(link), Some(log)) => links::make(&link, log).map_err(|e| e.to_string()),
+            (Some(link), Some(log)) => {
+                let log = log.clone();
+                self.on_log(id, move |on| links::make(&link, &log, on))
+                    .await
+                    .map_err(|e| e.to_string())
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Does something with a container's log, on a thread.
+    async fn on_log<T: Send + 'static>(
+        &self,
+        id: &ContainerId,
+        work: impl FnOnce(&Progress) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let lane = format!("the log of container {id}");
+        let done = self.inner.blocking.run(lane, work).await;
+        done.unwrap_or_else(|why| Err(io::Error::other(why)))
     }
 
     fn link(&self, details: &Details) -> Option<PathBuf> {
@@ -230,7 +281,7 @@ impl Runtime {
         // The files go first: only while the container is there is it known which they are.
         match self.any_details(id).await {
             Ok(details) => {
-                let removed = self.remove_files(&details);
+                let removed = self.remove_files(id, &details).await;
                 removed.map_err(|error| {
                     Reason::new("KillContainerError", format!("removing its log: {error}"))
                         .of_container(container.as_str())
@@ -238,7 +289,13 @@ impl Runtime {
             }
             Err(error) => gone_is_done(error)?,
         }
-        let removed = self.inner.client.remove_container(id).await;
+        let client = &self.inner.client;
+        let mut removed = client.remove_container(id).await;
+        if (is_lost(&removed) && self.restore(id).await?)
+            || (is_kept(&removed) && self.delete_left_task(id).await?)
+        {
+            removed = client.remove_container(id).await;
+        }
         if let Err(source) = removed {
             gone_is_done(Error::RemoveContainer {
                 id: id.clone(),
@@ -250,45 +307,34 @@ impl Runtime {
         Ok(Outcome::Done)
     }
 
-    fn remove_files(&self, details: &Details) -> io::Result<()> {
-        if let Some(log) = &details.log_path {
-            links::remove_log(log, &self.host().pod_logs)?;
-        }
-        match self.link(details) {
-            Some(link) => links::remove(&link),
-            None => Ok(()),
-        }
-    }
-
-    async fn stop_sandbox(&self, id: &SandboxId) -> Result<Outcome, Stop> {
-        if let Err(source) = self.inner.client.stop_sandbox(id).await {
-            gone_is_done(Error::StopSandbox {
-                sandbox: id.clone(),
-                source,
-            })?;
-        }
-        Ok(Outcome::Done)
-    }
-
-    async fn remove_sandbox(&self, id: &SandboxId) -> Result<Outcome, Stop> {
-        if let Err(source) = self.inner.client.remove_sandbox(id).await {
-            gone_is_done(Error::RemoveSandbox {
-                sandbox: id.clone(),
-                source,
-            })?;
-        }
-        Ok(Outcome::Done)
+    async fn remove_files(&self, id: &ContainerId, details: &Details) -> io::Result<()> {
+        let (log, link) = (details.log_path.clone(), self.link(details));
+        let host = self.host();
+        let remove = move |on: &Progress| {
+            if let Some(log) = &log {
+                links::remove_log(log, &host.pod_logs, on)?;
+            }
+            link.map_or(Ok(()), |link| links::remove(&link))
+        };
+        self.on_log(id, remove).await
     }
 }
 
-/// What the runtime is told of a pod's sandbox, with the directories it names made.
-pub(super) fn sandbox_config(
-    pod: &DesiredPod,
-    attempt: u32,
-    host: &translate::Host,
-) -> Result<cri::PodSandboxConfig, Reason> {
-    let own = files::prepare_pod(pod, host)?;
-    translate::sandbox(pod, attempt, &own, host)
+/// The lane of the files that a pod has of its own.
+#[must_use]
+pub fn files_of(key: &PodKey) -> Lane {
+    format!("the files of pod {key} ({})", key.uid).into()
+}
+
+/// Whether the runtime misses something of what it was to remove; that it was removed before is no
+/// error to it.
+fn is_lost(removed: &Result<(), Status>) -> bool {
+    matches!(removed, Err(status) if status.code() == Code::NotFound)
+}
+
+/// Whether the runtime refuses to remove something, as it does while it has a task of it.
+fn is_kept(removed: &Result<(), Status>) -> bool {
+    matches!(removed, Err(status) if status.code() != Code::NotFound && !is_connection_lost(status))
 }
 
 fn gone_is_done(error: Error) -> Result<(), Error> {

@@ -1,24 +1,31 @@
 //! The files a pod and its containers get of their own: directories, logs, `/etc/hosts`, the
 //! termination log, and the bind mounts of subPaths.
 //!
-//! Everything here may be repeated and continued after a crash at any point. Volumes are made by
-//! [`volume`](crate::volume), which also takes all of this away again.
+//! Everything here may be repeated and continued after a crash at any point, and leaves nothing behind
+//! once it was asked to stop. Volumes are made by [`volume`](crate::volume), which also takes all of
+//! this away again.
 
 mod beneath;
 mod env_file;
+pub mod resolver;
+mod steps;
 mod subpath;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Container;
 
 use super::translate::dns::ResolvConf;
 use super::translate::{ContainerInput, Host, container, env, mounts, names, security};
-use crate::api::{ContainerName, PodKey};
+use crate::api::ContainerName;
+use crate::blocking::Progress;
+use crate::files::{self, Links};
 use crate::model::{DesiredPod, Reason};
 
 pub use crate::model::paths::{log_directory, pod_directory};
@@ -57,22 +64,21 @@ pub struct ContainerFiles {
 ///
 /// # Errors
 ///
-/// When a directory cannot be made or the resolver configuration not be read.
-pub fn prepare_pod(pod: &DesiredPod, host: &Host) -> Result<PodFiles, Reason> {
+/// When a directory cannot be made or the resolver configuration not be read; or it was asked to stop.
+pub fn prepare_pod(pod: &DesiredPod, host: &Host, progress: &Progress) -> Result<PodFiles, Reason> {
     let own = pod_directory(pod.key(), &host.pods_root);
-    make_directory(&own, 0o750).map_err(|e| failed("make", &own, &e))?;
+    steps::directory(&own, 0o750, progress).map_err(|e| failed("make", &own, &e))?;
     // Log shippers are not all root.
     let logs = log_directory(pod.key(), &host.pod_logs);
     for directory in [&host.pod_logs, &logs] {
-        make_directory(directory, 0o755).map_err(|e| failed("make", directory, &e))?;
+        steps::directory(directory, 0o755, progress).map_err(|e| failed("make", directory, &e))?;
     }
-    let resolv = match fs::read_to_string(&host.resolv_conf) {
-        Ok(text) => ResolvConf::parse(&text),
-        // A host without one resolves nothing; neither does the pod.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => ResolvConf::default(),
-        Err(e) => return Err(failed("read", &host.resolv_conf, &e)),
-    };
-    let userns = user_namespace(pod, host)?;
+    let resolv = progress
+        .begin(host.resolv_conf.display().to_string())
+        .map_err(Into::into)
+        .and_then(|()| resolver::read(&host.resolv_conf));
+    let resolv = resolv.map_err(|e| failed("read", &host.resolv_conf, &e))?;
+    let userns = user_namespace(pod, host, progress)?;
     Ok(PodFiles { resolv, userns })
 }
 
@@ -80,21 +86,23 @@ pub fn prepare_pod(pod: &DesiredPod, host: &Host) -> Result<PodFiles, Reason> {
 ///
 /// # Errors
 ///
-/// `CreateContainerConfigError`, also for a subPath that leads out of its volume.
+/// `CreateContainerConfigError`, also for a subPath that leads out of its volume; or it was asked to
+/// stop.
 pub fn prepare_container(
     pod: &DesiredPod,
     input: &ContainerInput<'_>,
     host: &Host,
+    progress: &Progress,
 ) -> Result<ContainerFiles, Reason> {
     let spec = container::find(pod, input)?;
     let of = |reason: Reason| reason.of_container(&spec.name);
     let logs = log_directory(pod.key(), &host.pod_logs).join(&spec.name);
-    make_directory(&logs, 0o755).map_err(|e| of(failed("make", &logs, &e)))?;
+    steps::directory(&logs, 0o755, progress).map_err(|e| of(failed("make", &logs, &e)))?;
     let mut files = ContainerFiles {
-        etc_hosts: etc_hosts(pod, spec, input.ips, host).map_err(of)?,
-        termination_log: termination_log(pod, spec, input.attempt, host).map_err(of)?,
-        file_keys: env_file::values(pod, spec, input.volumes)?,
-        userns: user_namespace(pod, host).map_err(of)?,
+        etc_hosts: etc_hosts(pod, spec, input.ips, host, progress).map_err(of)?,
+        termination_log: termination_log(pod, spec, input.attempt, host, progress).map_err(of)?,
+        file_keys: env_file::values(pod, spec, input.volumes, progress)?,
+        userns: user_namespace(pod, host, progress).map_err(of)?,
         sub_paths: BTreeMap::new(),
     };
     let environment = env::environment(pod, spec, input.ips, &files.file_keys, host)?;
@@ -112,7 +120,7 @@ pub fn prepare_container(
             .join(&mount.name)
             .join(&spec.name)
             .join(index.to_string());
-        subpath::bind(volume, &path, &target).map_err(|e| {
+        subpath::bind(volume, &path, &target, progress).map_err(|e| {
             let message = format!(
                 "failed to prepare subPath for volumeMount \"{}\" of container \"{}\": {e}",
                 mount.name, spec.name
@@ -130,32 +138,13 @@ pub fn log_path(container: &ContainerName, attempt: u32) -> String {
     format!("{container}/{attempt}.log")
 }
 
-/// Makes the link that log shippers follow, `POD_NAMESPACE_CONTAINER-ID.log`, to a container's log.
-///
-/// # Errors
-///
-/// When the directory or the link cannot be made.
-pub fn link_log(
-    container_logs: &Path,
-    key: &PodKey,
-    container: &ContainerName,
-    id: &str,
-    log: &Path,
-) -> io::Result<()> {
-    make_directory(container_logs, 0o755)?;
-    let name = format!("{}_{}_{container}-{id}.log", key.name, key.namespace);
-    match symlink(log, container_logs.join(name)) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    }
-}
-
 /// The pod's hosts file, written in place: running containers have the file itself mounted.
 fn etc_hosts(
     pod: &DesiredPod,
     container: &Container,
     ips: &[String],
     host: &Host,
+    progress: &Progress,
 ) -> Result<Option<PathBuf>, Reason> {
     let mounts = container.volume_mounts.iter().flatten();
     let mounts_own = mounts.into_iter().any(|m| m.mount_path == "/etc/hosts");
@@ -165,16 +154,19 @@ fn etc_hosts(
     }
     let of_host = if host_network {
         let path = Path::new("/etc/hosts");
-        fs::read_to_string(path).map_err(|e| failed("read", path, &e))?
+        files::read_text(path, files::CONFIGURATION).map_err(|e| failed("read", path, &e))?
     } else {
         String::new()
     };
     let text = names::etc_hosts(pod, ips, &of_host, host);
     let path = pod_directory(pod.key(), &host.pods_root).join("etc-hosts");
-    if fs::read_to_string(&path).is_ok_and(|have| have == text) {
+    // Containers may have written to it: no more is read than it should have.
+    let have = files::open(&path, Links::Refuse)
+        .and_then(|mut file| files::read_all(&mut file, text.len() as u64));
+    if have.is_ok_and(|have| have == text.as_bytes()) {
         return Ok(Some(path));
     }
-    write_file(&path, text.as_bytes(), 0o644).map_err(|e| failed("write", &path, &e))?;
+    steps::file(&path, text.as_bytes(), 0o644, progress).map_err(|e| failed("write", &path, &e))?;
     Ok(Some(path))
 }
 
@@ -183,6 +175,7 @@ fn termination_log(
     container: &Container,
     attempt: u32,
     host: &Host,
+    progress: &Progress,
 ) -> Result<Option<PathBuf>, Reason> {
     let path = container.termination_message_path.as_deref();
     if path.unwrap_or_default().is_empty() {
@@ -191,17 +184,18 @@ fn termination_log(
     let directory = pod_directory(pod.key(), &host.pods_root)
         .join("containers")
         .join(&container.name);
-    make_directory(&directory, 0o750).map_err(|e| failed("make", &directory, &e))?;
-    remove_older(&directory, attempt).map_err(|e| failed("tidy", &directory, &e))?;
+    steps::directory(&directory, 0o750, progress).map_err(|e| failed("make", &directory, &e))?;
+    remove_older(&directory, attempt, progress).map_err(|e| failed("tidy", &directory, &e))?;
     let path = directory.join(format!("{TERMINATION_LOG}{attempt}"));
     // Any user of the container may write its last words.
-    write_file(&path, b"", 0o666).map_err(|e| failed("write", &path, &e))?;
+    steps::file(&path, b"", 0o666, progress).map_err(|e| failed("write", &path, &e))?;
     Ok(Some(path))
 }
 
 /// Removes the last words of attempts before the last one; a crash loop would fill the directory.
-fn remove_older(directory: &Path, attempt: u32) -> io::Result<()> {
+fn remove_older(directory: &Path, attempt: u32, progress: &Progress) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
+        progress.step()?;
         let entry = entry?;
         let name = entry.file_name();
         let number = name.to_str().and_then(|n| n.strip_prefix(TERMINATION_LOG));
@@ -214,12 +208,19 @@ fn remove_older(directory: &Path, attempt: u32) -> io::Result<()> {
 }
 
 /// The pod's range of host ids, chosen once, kept in its directory, and shared with no other pod.
-fn user_namespace(pod: &DesiredPod, host: &Host) -> Result<Option<u32>, Reason> {
+fn user_namespace(
+    pod: &DesiredPod,
+    host: &Host,
+    progress: &Progress,
+) -> Result<Option<u32>, Reason> {
     if pod.spec().host_users != Some(false) || !host.features.user_namespaces {
         return Ok(None);
     }
     let path = pod_directory(pod.key(), &host.pods_root).join("userns");
-    let read = |path: &Path| -> Option<u32> { fs::read_to_string(path).ok()?.trim().parse().ok() };
+    let read = |path: &Path| -> Option<u32> {
+        let text = files::read_text(path, files::CONFIGURATION).ok()?;
+        text.trim().parse().ok()
+    };
     if let Some(base) = read(&path) {
         return Ok(Some(base));
     }
@@ -234,31 +235,23 @@ fn user_namespace(pod: &DesiredPod, host: &Host) -> Result<Option<u32>, Reason> 
         let message = "no range of ids is left for the pod's user namespace";
         return Err(Reason::new("FailedCreatePodSandBox", message));
     };
-    write_file(&path, base.to_string().as_bytes(), 0o600)
+    steps::file(&path, base.to_string().as_bytes(), 0o600, progress)
         .map_err(|e| failed("write", &path, &e))?;
     Ok(Some(base))
 }
 
 /// Makes a directory with those above it, and gives it exactly this mode, whatever the umask; one
 /// that is there is left as it is.
-pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
     DirBuilder::new().recursive(true).mode(mode).create(path)?;
     fs::set_permissions(path, Permissions::from_mode(mode))
-}
-
-/// Writes a whole file in place and gives it exactly this mode, whatever the umask.
-fn write_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(path)?;
-    file.write_all(content)?;
-    file.set_permissions(Permissions::from_mode(mode))
 }
 
 fn failed(what: &str, path: &Path, error: &io::Error) -> Reason {

@@ -12,12 +12,14 @@
 
 mod auth;
 mod cause;
+mod lease;
 mod node;
 mod progress;
 mod provider;
 mod puller;
 mod pulls;
-mod reference;
+mod stored;
+mod unpack;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,32 +28,37 @@ use jiff::Timestamp;
 
 use super::Runtime;
 use super::error::Error;
-use super::execute::sandbox_config;
+use crate::api::ImageName;
 use crate::cri;
 use crate::model::{DesiredPod, Failure, ImageState, Outcome, PullFigures, Reason};
 
+pub(super) use lease::Lease;
 pub use node::NodeCredentials;
 pub(super) use puller::PullSender;
 use puller::{Answer, PullWish, Pulled};
 pub use puller::{PullRequests, run_puller};
-pub(super) use reference::in_full;
+pub(super) use unpack::{Layer, Layers, UnpackError};
 
 impl Runtime {
     /// Answers at once with the image's state; see the module.
     pub(super) async fn ensure_image(
         &self,
-        pod: &DesiredPod,
+        pod: &Arc<DesiredPod>,
         image: &str,
         policy: &str,
     ) -> Result<Outcome, Error> {
-        if let Err(problem) = reference::check(image) {
-            return Ok(self.no_image("InvalidImageName", problem));
-        }
+        let name = match ImageName::parse(image) {
+            Ok(name) => name,
+            Err(problem) => return Ok(self.no_image("InvalidImageName", problem)),
+        };
+        // A runtime takes a short name for the beginning of an id where it is one.
+        let full = name.to_string();
         let uid = &pod.key().uid;
         // A pull of this pod's that runs or has ended is answered for first: no other call is needed.
-        let mut answer = self.inner.pulls.ask(uid, image).await?;
+        let mut answer = self.inner.pulls.ask(uid, &full).await?;
         if answer == Answer::Unknown {
-            let present = self.inner.client.image_status(image).await;
+            let mut is_pulled = true;
+            let present = self.inner.client.image_status(&full).await;
             let present = match present {
                 Ok(present) => present,
                 Err(error) if error.is_connection_lost() => return Err(error),
@@ -67,14 +74,18 @@ impl Runtime {
                     return Ok(self.no_image("ErrImageNeverPull", problem));
                 }
                 ("Always", _) | (_, None) => {}
-                (_, Some(image)) => return Ok(self.present(image, None, None)),
+                (_, Some(image)) if self.is_unpacked(&full).await? => {
+                    return Ok(self.present(image, None, None));
+                }
+                (_, Some(_)) => is_pulled = false,
             }
             let wish = PullWish {
-                image: image.to_owned(),
+                auth: auth::Keyring::of_secrets(pod).credentials(&name),
+                image: name,
+                is_pulled,
                 // The runtime takes hints for its snapshotter from it; a pod that cannot be
                 // translated says so when its sandbox is made.
-                sandbox: sandbox_config(pod, 0, &self.host()).ok().map(Arc::new),
-                auth: auth::Keyring::of_secrets(pod).credentials(image),
+                sandbox: self.sandbox_config(pod, 0).await.ok().map(Arc::new),
             };
             answer = self.inner.pulls.begin(uid, wish).await?;
         }
@@ -82,8 +93,36 @@ impl Runtime {
             Answer::Running { since, progress } => {
                 Ok(Outcome::Image(ImageState::Pulling { since, progress }))
             }
-            Answer::Ended(pulled) => self.after_pull(image, policy, pulled).await,
+            Answer::Unpacking => Ok(Outcome::Image(ImageState::Unpacking)),
+            Answer::Waiting => Ok(Outcome::Image(ImageState::Queued)),
+            Answer::Ended(pulled) => self.after_pull(&full, policy, pulled).await,
             Answer::Unknown => Err(Error::PullsEnded),
+        }
+    }
+
+    /// Whether a container can be made of a present image at once. Where that cannot be told, as with
+    /// other runtimes, it is up to the runtime.
+    async fn is_unpacked(&self, image: &str) -> Result<bool, Error> {
+        let client = &self.inner.client;
+        let asked = async {
+            let Some(snapshotter) = client.snapshotter().await? else {
+                return Ok(true);
+            };
+            match stored::layers(&client.channel(), image).await? {
+                Some(layers) => layers.are_unpacked(client.channel(), &snapshotter).await,
+                None => Ok(true),
+            }
+        };
+        match asked.await {
+            Ok(unpacked) => Ok(unpacked),
+            Err(status) => {
+                let (image, source) = (image.to_owned(), status);
+                let error = Error::ImageStatus { image, source };
+                match error.is_connection_lost() {
+                    true => Err(error),
+                    false => Ok(true),
+                }
+            }
         }
     }
 
@@ -96,7 +135,7 @@ impl Runtime {
         let mut took = None;
         let stale = match pulled {
             Pulled::Done { took: time } => {
-                took = Some(time);
+                took = time;
                 None
             }
             Pulled::Failed {
@@ -117,6 +156,17 @@ impl Runtime {
             Err(error) if error.is_connection_lost() => Err(error),
             Err(error) => Ok(self.failed_image(error.reason())),
         }
+    }
+
+    /// Gives mounted images by their ids, as kubelet does: a name may come to mean another image.
+    pub(super) async fn resolve_mounted(&self, mounts: &mut [cri::Mount]) -> Result<(), Error> {
+        for image in mounts.iter_mut().filter_map(|mount| mount.image.as_mut()) {
+            // What is no longer there the runtime names itself.
+            if let Some(present) = self.inner.client.image_status(&image.image).await? {
+                image.image = present.id;
+            }
+        }
+        Ok(())
     }
 
     /// The image as it is there; `took` is the time of the pull that brought it.

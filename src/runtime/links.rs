@@ -11,6 +11,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Component, Path};
 
 use super::translate::labels;
+use crate::blocking::Progress;
 
 const SUFFIX: &str = ".log";
 const MAX_NAME_BYTES: usize = 255;
@@ -30,19 +31,24 @@ pub(super) fn name(labels: &HashMap<String, String>, id: &str) -> Option<String>
     Some(name + SUFFIX).filter(|name| !name.contains('/'))
 }
 
-/// Makes the link, and its directory where that is missing; one that is there stays.
-pub(super) fn make(link: &Path, log: &Path) -> io::Result<()> {
+/// Makes the link, and its directory where that is missing; one that is there stays. Leaves none once
+/// it was asked to stop.
+pub(super) fn make(link: &Path, log: &Path, on: &Progress) -> io::Result<()> {
+    on.begin(link.display().to_string())?;
     if let Some(directory) = link.parent() {
         fs::create_dir_all(directory)?;
     }
     match symlink(log, link) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made?,
     }
+    // The pod may have been taken away meanwhile.
+    on.step()
+        .or_else(|stopped| remove(link).and(Err(stopped.into())))
 }
 
 /// Removes a container's log with its rotated files.
-pub(super) fn remove_log(log: &Path, pod_logs: &Path) -> io::Result<()> {
+pub(super) fn remove_log(log: &Path, pod_logs: &Path, on: &Progress) -> io::Result<()> {
     let plain = log.components().all(|c| c != Component::ParentDir);
     if !log.starts_with(pod_logs) || !plain {
         return Ok(());
@@ -52,7 +58,7 @@ pub(super) fn remove_log(log: &Path, pod_logs: &Path) -> io::Result<()> {
     };
     // A file that is being compressed may get its new name while the old one is removed.
     for _ in 0..LOOKS {
-        if remove_of(directory, name)? == 0 {
+        if remove_of(directory, name, on)? == 0 {
             break;
         }
     }
@@ -60,7 +66,8 @@ pub(super) fn remove_log(log: &Path, pod_logs: &Path) -> io::Result<()> {
 }
 
 /// Removes the files of a log and says how many there were.
-fn remove_of(directory: &Path, log: &OsStr) -> io::Result<usize> {
+fn remove_of(directory: &Path, log: &OsStr, on: &Progress) -> io::Result<usize> {
+    on.begin(directory.display().to_string())?;
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         entries => entries?,
@@ -69,6 +76,7 @@ fn remove_of(directory: &Path, log: &OsStr) -> io::Result<usize> {
     for entry in entries {
         let entry = entry?;
         if is_of(&entry.file_name(), log) {
+            on.step()?;
             remove(&entry.path())?;
             count += 1;
         }
@@ -118,7 +126,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("containers/a.log");
         for _ in 0..2 {
-            make(&link, Path::new("/nowhere/0.log")).unwrap();
+            make(&link, Path::new("/nowhere/0.log"), &Progress::default()).unwrap();
         }
         assert_eq!(fs::read_link(&link).unwrap(), Path::new("/nowhere/0.log"));
         remove(&link).unwrap();
@@ -128,7 +136,7 @@ mod tests {
     #[test]
     fn a_log_goes_with_its_rotated_files_only_and_only_below_the_logs_directory() {
         let dir = tempfile::tempdir().unwrap();
-        let logs = dir.path().join("pods");
+        let (logs, on) = (dir.path().join("pods"), Progress::default());
         let container = logs.join("default_a_u/main");
         fs::create_dir_all(&container).unwrap();
         let names = || -> Vec<String> {
@@ -142,10 +150,10 @@ mod tests {
         for name in ["0.log", "0.log.20260101-000000.gz", "10.log", "0.logs"] {
             fs::File::create(container.join(name)).unwrap();
         }
-        remove_log(&container.join("0.log"), &dir.path().join("other")).unwrap();
+        remove_log(&container.join("0.log"), &dir.path().join("other"), &on).unwrap();
         assert_eq!(names().len(), 4);
-        remove_log(&container.join("0.log"), &logs).unwrap();
+        remove_log(&container.join("0.log"), &logs, &on).unwrap();
         assert_eq!(names(), ["0.logs", "10.log"]);
-        remove_log(&logs.join("default_b_u/main/0.log"), &logs).unwrap();
+        remove_log(&logs.join("default_b_u/main/0.log"), &logs, &on).unwrap();
     }
 }

@@ -6,17 +6,22 @@
 //! nothing about what should run, starts no task of its own, and touches only what carries the
 //! agent's own node label. Follows kubelet's kuberuntime (pkg/kubelet/kuberuntime) and CRI v1.
 
+mod brought;
 mod cache;
 pub mod cgroup;
 mod client;
+mod cni;
 mod containerd;
 mod error;
 mod events;
 mod execute;
 pub mod files;
 mod image;
+mod left_tasks;
 mod links;
 pub mod log;
+mod lost;
+mod network;
 mod observe;
 mod pins;
 mod preload;
@@ -26,22 +31,26 @@ pub mod translate;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+pub use brought::Images;
 pub use client::RuntimeFacts;
 pub use error::{Error, Retry};
 pub use events::{Hint, watch_events};
+pub use execute::files_of;
 pub use image::{NodeCredentials, PullRequests, run_puller};
+pub use network::keep_network;
 pub use pins::keep_pinned;
 pub use preload::run_preload;
 pub use streaming::{Exec, Input, Output, Piece, Size, StreamError};
 
 use crate::api::Uid;
-use crate::model::{Action, ContainerId, ObservedPod, Outcome};
+use crate::blocking::Blocking;
+use crate::model::{Action, ContainerId, ObservedPod, Outcome, Reason};
 
 /// What a worker needs of the runtime. The real one is [`Runtime`]; a stand-in applies actions to a
 /// value in memory.
@@ -87,12 +96,16 @@ pub struct Options {
     pub parallel_pulls: usize,
     /// The node whose pods these are: the value of the label `setlet.dev/node`.
     pub node: String,
+    /// Pods that were made before the node got that name: theirs is another one.
+    pub earlier: BTreeSet<Uid>,
     /// Where the links to logs are made, `/var/log/containers` by default.
     pub container_logs: PathBuf,
     /// Whether [`run_preload`] is to be started, for whose first pass absent images then wait.
     pub preload: bool,
     /// What pods are translated with.
     pub host: translate::Host,
+    /// The threads that touch the files of pods.
+    pub blocking: Blocking,
     /// Says what time it is.
     pub clock: fn() -> Timestamp,
 }
@@ -106,11 +119,17 @@ pub struct Runtime {
 struct Inner {
     client: client::Client,
     node: String,
+    earlier: BTreeSet<Uid>,
     container_logs: PathBuf,
     host: watch::Sender<Arc<translate::Host>>,
+    blocking: Blocking,
     clock: fn() -> Timestamp,
     cache: cache::Cache,
     pulls: image::PullSender,
+    /// Where the leases of pods' addresses lie, once that is known.
+    networks: Mutex<Vec<PathBuf>>,
+    /// Why pods can have no network, as it was last heard.
+    network: watch::Sender<Option<Reason>>,
     /// Whether archives that were there at the start are still being imported.
     preloading: watch::Sender<bool>,
 }
@@ -126,11 +145,15 @@ impl Runtime {
         let inner = Inner {
             client: client::Client::new(&options.endpoint, options.request_timeout)?,
             node: options.node,
+            earlier: options.earlier,
             container_logs: options.container_logs,
             host: watch::Sender::new(Arc::new(options.host)),
+            blocking: options.blocking,
             clock: options.clock,
             cache: cache::Cache::default(),
             pulls,
+            networks: Mutex::default(),
+            network: watch::Sender::new(None),
             preloading: watch::Sender::new(options.preload),
         };
         let inner = Arc::new(inner);

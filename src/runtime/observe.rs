@@ -5,6 +5,7 @@
 //! state, a sandbox's addresses once.
 
 mod convert;
+mod reckon;
 mod termination;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -38,13 +39,25 @@ impl Lists {
             ..Default::default()
         });
         let (mut sandboxes, mut containers) = try_join(sandboxes, containers).await?;
-        // A runtime that does not know a filter ignores it; what is not ours must not get in.
+        // A runtime that does not know a filter ignores it; what is not meant must not get in.
         sandboxes.retain(|s| carries(&s.labels, &selector));
         containers.retain(|c| carries(&c.labels, &selector));
         Ok(Self {
             sandboxes,
             containers,
         })
+    }
+
+    /// Adds what other lists have beside these.
+    fn add(&mut self, other: Self) {
+        let sandboxes = other.sandboxes.into_iter();
+        let news = |s: &cri::PodSandbox| self.sandboxes.iter().all(|known| known.id != s.id);
+        let sandboxes: Vec<_> = sandboxes.filter(news).collect();
+        let containers = other.containers.into_iter();
+        let news = |c: &cri::Container| self.containers.iter().all(|known| known.id != c.id);
+        let containers: Vec<_> = containers.filter(news).collect();
+        self.sandboxes.extend(sandboxes);
+        self.containers.extend(containers);
     }
 }
 
@@ -58,11 +71,53 @@ impl Runtime {
         HashMap::from([(labels::NODE.to_owned(), self.inner.node.clone())])
     }
 
+    /// Whether a sandbox or container with these labels is this agent's: it has the node's name, or is of
+    /// a pod that was made before the node got that.
+    fn is_own(&self, labels: &HashMap<String, String>) -> bool {
+        let is_earlier = |uid: &String| self.inner.earlier.contains(&Uid::new(uid));
+        labels.get(labels::NODE).is_some_and(|node| {
+            *node == self.inner.node || labels.get(labels::POD_UID).is_some_and(is_earlier)
+        })
+    }
+
+    /// The labels by which a pod is found.
+    fn labels_of(&self, uid: &Uid) -> HashMap<String, String> {
+        let mut labels = match self.inner.earlier.contains(uid) {
+            true => HashMap::new(),
+            false => self.own(),
+        };
+        labels.insert(labels::POD_UID.to_owned(), uid.as_str().to_owned());
+        labels
+    }
+
+    /// What is asked for where a single thing is looked for, which may be of an earlier name.
+    pub(super) fn selector(&self) -> HashMap<String, String> {
+        match self.inner.earlier.is_empty() {
+            true => self.own(),
+            false => HashMap::new(),
+        }
+    }
+
+    /// What there is of all pods of this agent.
+    async fn list_all(&self) -> Result<Lists, Error> {
+        let client = &self.inner.client;
+        let mut lists = Lists::read(client, self.own()).await?;
+        let earlier = self.inner.earlier.iter();
+        let earlier = join_all(earlier.map(|uid| Lists::read(client, self.labels_of(uid))));
+        for found in earlier.await {
+            lists.add(found?);
+        }
+        lists.sandboxes.retain(|s| self.is_own(&s.labels));
+        lists.containers.retain(|c| self.is_own(&c.labels));
+        Ok(lists)
+    }
+
     /// Everything the runtime has under one pod uid, with the details of each container.
     pub(super) async fn observe_pod(&self, uid: &Uid) -> Result<Option<ObservedPod>, Error> {
-        let mut selector = self.own();
-        selector.insert(labels::POD_UID.to_owned(), uid.as_str().to_owned());
-        let lists = Lists::read(&self.inner.client, selector).await?;
+        let mut lists = Lists::read(&self.inner.client, self.labels_of(uid)).await?;
+        lists.sandboxes.retain(|s| self.is_own(&s.labels));
+        lists.containers.retain(|c| self.is_own(&c.labels));
+        self.reckoning().lists(&mut lists, &self.inner.cache);
         let addresses = join_all(lists.sandboxes.iter().map(|s| self.addresses(s)));
         let details = join_all(lists.containers.iter().map(|c| self.details(c)));
         let (addresses, details) = futures_util::future::join(addresses, details).await;
@@ -84,8 +139,9 @@ impl Runtime {
     /// Every pod of this agent, from two calls. Times, exit codes and addresses are there only as
     /// far as an earlier observation learnt them.
     pub(super) async fn list_pods(&self) -> Result<Vec<ObservedPod>, Error> {
-        let lists = Lists::read(&self.inner.client, self.own()).await?;
+        let mut lists = self.list_all().await?;
         let cache = &self.inner.cache;
+        self.reckoning().lists(&mut lists, cache);
         let containers: HashSet<&str> = lists.containers.iter().map(|c| c.id.as_str()).collect();
         let sandboxes: HashSet<&str> = lists.sandboxes.iter().map(|s| s.id.as_str()).collect();
         cache.retain(&containers, &sandboxes);
@@ -96,7 +152,7 @@ impl Runtime {
         }
         for container in &lists.containers {
             let id = ContainerId(container.id.clone());
-            pods.add_container(container, cache.container(&id, container.state()).as_ref());
+            pods.add_container(container, cache.listed(&id, container.state()).as_ref());
         }
         Ok(pods.finish())
     }
@@ -136,13 +192,34 @@ impl Runtime {
 
     /// Asks for a container's status and keeps what it says.
     pub(super) async fn read_details(&self, id: &ContainerId) -> Result<Details, Error> {
-        let status = self.inner.client.container_status(id).await?;
+        let mut status = self.inner.client.container_status(id).await?;
+        let known = self.inner.cache.any(id);
+        self.reckoning().status(&mut status, known.as_ref());
         let mut details = convert::details(&status);
         if details.state == cri::ContainerState::ContainerExited {
-            termination::add_message(&mut details, &status);
+            details = self.with_last_words(id, details, status).await;
         }
         self.inner.cache.put_container(id, &details);
         Ok(details)
+    }
+
+    /// Adds what a container left behind, read on a thread: its files are its own to shape.
+    async fn with_last_words(
+        &self,
+        id: &ContainerId,
+        mut details: Details,
+        status: cri::ContainerStatus,
+    ) -> Details {
+        let mut told = details.clone();
+        let lane = format!("the termination message of container {id}");
+        let read = self.inner.blocking.run(lane, move |_| {
+            termination::add_message(&mut told, &status);
+            told
+        });
+        read.await.unwrap_or_else(|why| {
+            details.message = format!("{} {why}", details.message).trim().to_owned();
+            details
+        })
     }
 
     /// What is known of a container's files; asks only when nothing is.
@@ -153,29 +230,49 @@ impl Runtime {
         }
     }
 
-    /// Whether the runtime already shows that this container or sandbox has ended; `None` when it
-    /// is not this agent's.
-    pub(super) async fn shows_end(&self, id: &str) -> Result<Option<bool>, Error> {
+    /// How the runtime shows this container or sandbox.
+    pub(super) async fn show(&self, id: &str) -> Result<Shown, Error> {
         let containers = self.inner.client.list_containers(cri::ContainerFilter {
             id: id.to_owned(),
-            label_selector: self.own(),
+            label_selector: self.selector(),
             ..Default::default()
         });
         if let Some(container) = containers.await?.iter().find(|c| c.id == id) {
-            let running = container.state() == cri::ContainerState::ContainerRunning;
-            return Ok(carries(&container.labels, &self.own()).then_some(!running));
+            return Ok(match container.state() {
+                _ if !self.is_own(&container.labels) => Shown::Foreign,
+                cri::ContainerState::ContainerCreated => Shown::Created,
+                cri::ContainerState::ContainerRunning => Shown::Runs,
+                _ => Shown::Ended,
+            });
         }
         let sandboxes = self.inner.client.list_sandboxes(cri::PodSandboxFilter {
             id: id.to_owned(),
-            label_selector: self.own(),
+            label_selector: self.selector(),
             ..Default::default()
         });
         let sandboxes = sandboxes.await?;
         let sandbox = sandboxes
             .iter()
-            .find(|s| s.id == id && carries(&s.labels, &self.own()));
-        Ok(sandbox.map(|s| s.state() != cri::PodSandboxState::SandboxReady))
+            .find(|s| s.id == id && self.is_own(&s.labels));
+        Ok(match sandbox.map(cri::PodSandbox::state) {
+            None => Shown::Foreign,
+            Some(cri::PodSandboxState::SandboxReady) => Shown::Runs,
+            Some(cri::PodSandboxState::SandboxNotready) => Shown::Ended,
+        })
     }
+}
+
+/// How the runtime shows a container or sandbox that is said to have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// It is not this agent's, or is gone.
+    Foreign,
+    /// Its start has not been answered yet.
+    Created,
+    /// It runs.
+    Runs,
+    /// It has ended.
+    Ended,
 }
 
 /// Pods by uid, in the order of their uids.

@@ -8,18 +8,18 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use containerd_client::services::v1::ListImagesRequest;
 use containerd_client::services::v1::images_client::ImagesClient;
-use containerd_client::services::v1::{Image, ListImagesRequest, UpdateImageRequest};
-use containerd_client::types::Descriptor;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use tonic::transport::Channel;
 use tracing::{debug, warn};
 
 use super::Runtime;
-use super::containerd::in_namespace;
+use super::containerd::{answer, in_namespace, label_image};
 use super::events::Hint;
-use super::image::in_full;
+use crate::api::ImageName;
 
 /// What CRI reads, and with which value.
 const PINNED: (&str, &str) = ("io.cri-containerd.pinned", "pinned");
@@ -43,7 +43,7 @@ pub async fn keep_pinned(
         if let Some(images) = images {
             let done = tokio::select! {
                 () = cancel.cancelled() => return,
-                done = tokio::time::timeout(PASS, pass(runtime, &images)) => done,
+                done = tokio::time::timeout(PASS, pass_of(runtime, &images)) => done,
             };
             if let Ok(Err(error)) = done {
                 debug!(%error, "images could not be pinned");
@@ -62,36 +62,38 @@ pub async fn keep_pinned(
 async fn news(hints: &mut broadcast::Receiver<Hint>) {
     loop {
         match hints.recv().await {
-            Ok(Hint::Container(_)) => {}
+            Ok(Hint::Container(_) | Hint::Listed(_) | Hint::Network) => {}
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
         }
     }
 }
 
-async fn pass(runtime: &Runtime, wanted: &BTreeSet<String>) -> Result<(), Status> {
-    let mut client = ImagesClient::new(runtime.inner.client.channel());
-    let wanted: BTreeSet<_> = wanted.iter().filter_map(|i| in_full(i).ok()).collect();
-    let own = format!("{WANTED}{}", runtime.inner.node);
-    let listed = client.list(in_namespace(ListImagesRequest::default()));
+async fn pass_of(runtime: &Runtime, wanted: &BTreeSet<String>) -> Result<(), Status> {
+    pass(&runtime.inner.client.channel(), &runtime.inner.node, wanted).await
+}
+
+/// Takes back all pins of the agent of a node.
+pub(super) async fn unpin(channel: &Channel, node: &str) -> Result<(), Status> {
+    pass(channel, node, &BTreeSet::new()).await
+}
+
+/// Whether somebody pinned an image.
+pub(super) fn is_pinned(labels: &HashMap<String, String>) -> bool {
+    labels.contains_key(PINNED.0)
+}
+
+async fn pass(channel: &Channel, node: &str, wanted: &BTreeSet<String>) -> Result<(), Status> {
+    let mut client = ImagesClient::new(channel.clone());
+    let wanted: BTreeSet<_> = wanted.iter().map(|i| ImageName::in_full(i)).collect();
+    let own = format!("{WANTED}{node}");
+    let listed = answer(client.list(in_namespace(ListImagesRequest::default())));
     for image in listed.await?.into_inner().images {
         let labels = changes(&image.labels, &own, wanted.contains(&image.name));
         if labels.is_empty() {
             continue;
         }
-        let paths = labels.keys().map(|key| format!("labels.{key}")).collect();
-        let request = UpdateImageRequest {
-            image: Some(Image {
-                name: image.name.clone(),
-                labels,
-                // See the import of archives: containerd cannot do without.
-                target: Some(Descriptor::default()),
-                ..Default::default()
-            }),
-            update_mask: Some(prost_types::FieldMask { paths }),
-            ..Default::default()
-        };
-        if let Err(error) = client.update(in_namespace(request)).await {
+        if let Err(error) = label_image(&mut client, &image.name, labels).await {
             warn!(
                 image = image.name,
                 error = error.message(),

@@ -15,6 +15,7 @@ use axum::response::Response;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
+use super::connections::Permit;
 use super::failure::Failure;
 use super::request::ExecQuery;
 use super::sessions::Starter;
@@ -40,6 +41,7 @@ pub(super) async fn exec(
     key: &ObjectKey,
     query: &ExecQuery,
     mut request: Request,
+    permit: Option<Permit>,
 ) -> Result<Response, Failure> {
     let view = api.view.borrow().clone();
     let id = resolve(&view, key, query, (api.clock)())?;
@@ -54,6 +56,7 @@ pub(super) async fn exec(
             let socket = websocket::socket(upgraded).await;
             bridge::bridge(socket, protocol, (input, output), cancel).await;
         }
+        drop(permit);
     };
     starter.start(session).await;
     Ok(offer.accept())

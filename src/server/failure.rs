@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::objects::Resource;
-use crate::model::Refusal;
+use crate::model::{Reason, Refusal};
 
 /// A request that is answered with an error.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,16 @@ pub struct Failure {
     reason: &'static str,
     message: String,
     details: Value,
+}
+
+/// A field with a value that breaks a rule.
+pub(super) struct Invalid {
+    /// The field's path.
+    pub field: &'static str,
+    /// Kubernetes' word for it.
+    pub reason: &'static str,
+    /// What is wrong.
+    pub message: String,
 }
 
 impl Failure {
@@ -60,6 +70,29 @@ impl Failure {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
     }
 
+    /// What is sent breaks rules of its kind, as `errors.NewInvalid` tells it.
+    pub(super) fn invalid_object(kind: &str, name: &str, wrong: &[Invalid]) -> Self {
+        let told = wrong
+            .iter()
+            .map(|one| format!("{}: {}", one.field, one.message));
+        let told = told.collect::<Vec<_>>().join(", ");
+        let told = if wrong.len() == 1 {
+            told
+        } else {
+            format!("[{told}]")
+        };
+        let mut failure = Self::invalid(format!("{kind} \"{name}\" is invalid: {told}"));
+        let causes = wrong
+            .iter()
+            .map(|one| json!({"reason": one.reason, "message": one.message, "field": one.field}));
+        failure.details = json!({
+            "name": name,
+            "kind": kind,
+            "causes": causes.collect::<Vec<_>>(),
+        });
+        failure
+    }
+
     /// What was asked for and why it is not done.
     pub(super) fn refused(refusal: Refusal) -> Self {
         match refusal {
@@ -72,6 +105,23 @@ impl Failure {
     /// The agent failed.
     pub(super) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+    }
+
+    /// Nobody knows yet whether what was asked for is done.
+    pub(super) fn undecided(unanswered: &[Reason]) -> Self {
+        let why: Vec<&str> = unanswered.iter().map(|one| one.message.as_str()).collect();
+        let why = if why.is_empty() {
+            "the agent is busy".to_owned()
+        } else {
+            why.join("; ")
+        };
+        let message = format!("it is not decided yet, and may still be done: {why}");
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
+    }
+
+    /// There are too many of its kind.
+    pub(super) fn too_many(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message)
     }
 
     /// The agent cannot go on with it.

@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::request::LogQuery;
 use super::{Api, container};
 use crate::api::{ContainerName, ObjectKey, PodKey};
+use crate::model::time::earlier;
 use crate::model::{ContainerId, NodeView, ObservedContainer, PodReport};
 
 /// Which lines of which container's log are wanted.
@@ -149,7 +150,7 @@ fn resolve(
         tail: query
             .tail_lines
             .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
-        since: since_seconds.map(|s| now - s).or(query.since_time),
+        since: since_seconds.map(|s| earlier(now, s)).or(query.since_time),
     };
     Ok((request, found.id.clone()))
 }

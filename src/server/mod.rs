@@ -5,10 +5,12 @@
 //! newest view at the moment of the question. It follows kube-apiserver where kubectl can tell the
 //! difference: paths, tables, selectors, watches and errors.
 
+mod connections;
 mod container;
 mod discovery;
 mod exec;
 mod failure;
+mod guard;
 mod log;
 mod objects;
 mod own;
@@ -16,6 +18,7 @@ mod request;
 mod rollout;
 mod selector;
 mod sessions;
+mod shown;
 mod socket;
 mod table;
 #[cfg(test)]
@@ -24,7 +27,6 @@ mod version;
 mod watch;
 
 use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +37,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use futures_util::StreamExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
@@ -46,16 +48,21 @@ pub use failure::Failure;
 pub use log::{LogLine, LogLines, LogRequest, LogSource};
 pub use own::{Explanation, NodeReport, PodReportLine, Pull, SetExplanation, SetLine};
 pub use rollout::{Progress, RevisionLine, Rollout};
-pub use socket::{BindError, bind};
+pub use shown::Shown;
+pub use socket::{BindError, bind, unbind};
 
 use crate::api::ObjectKey;
 use crate::model::{Command, EventLog, NodeView, Refusal};
+use connections::Connection;
 use request::{Call, List};
 use sessions::Starter;
 use table::Form;
 
 /// How long requests that run when the agent stops may take to end.
 const DRAIN: Duration = Duration::from_millis(500);
+
+/// How long it may take until something that was asked for is decided.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Something a person asks for, and where the answer goes.
 #[derive(Debug)]
@@ -81,8 +88,12 @@ pub struct Api {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Who carries out what people ask for.
     pub requests: mpsc::Sender<Request>,
-    /// What time it is.
+    /// What time of day it is.
     pub clock: fn() -> Timestamp,
+    /// How far that is ahead of the times in view and events.
+    pub ahead: fn() -> SignedDuration,
+    /// What was answered last; it begins empty.
+    pub shown: Shown,
     /// Ends the server, and with it watches and followed logs.
     pub cancel: CancellationToken,
 }
@@ -96,27 +107,28 @@ struct Server {
 
 /// Serves the API until it is cancelled; requests and sessions that then run have half a second to
 /// end.
-///
-/// # Errors
-///
-/// When the socket cannot be accepted from any more.
-pub async fn serve(listener: UnixListener, api: Api) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, api: Api) {
     let cancel = api.cancel.clone();
     let (starter, sessions) = sessions::sessions();
     let server = Server { api, starter };
     let router = Router::new().fallback(handle).with_state(server);
-    let server = axum::serve(listener, router);
-    let drained = cancel.clone();
-    let server = server.with_graceful_shutdown(async move { drained.cancelled().await });
-    let ended = async { tokio::join!(server.into_future(), sessions.run(&cancel)).0 };
+    let served = connections::serve(listener, router, &cancel);
     tokio::select! {
-        ended = ended => ended,
-        () = async { cancel.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+        ((), ()) = async { tokio::join!(served, sessions.run(&cancel)) } => {}
+        () = async { cancel.cancelled().await; tokio::time::sleep(DRAIN).await } => {}
     }
 }
 
 async fn handle(
-    State(Server { api, starter }): State<Server>,
+    State(server): State<Server>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    request: axum::extract::Request,
+) -> Response {
+    guard::answer(dispatch(server, query, request)).await
+}
+
+async fn dispatch(
+    Server { api, starter }: Server,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
     request: axum::extract::Request,
 ) -> Response {
@@ -134,14 +146,33 @@ async fn handle(
         .map(|(_, v)| v.as_str());
     let form = Form::of(accept.unwrap_or_default(), include);
     match request::parse(request.method(), request.uri().path(), &query) {
-        Ok(Call::Exec(key, query)) => exec::exec(&api, &starter, &key, &query, request)
-            .await
-            .unwrap_or_else(IntoResponse::into_response),
-        Ok(call) => api
-            .answer(call, form)
+        Ok(call) => answer(&api, &starter, call, form, request)
             .await
             .unwrap_or_else(IntoResponse::into_response),
         Err(failure) => failure.into_response(),
+    }
+}
+
+async fn answer(
+    api: &Api,
+    starter: &Starter,
+    call: Call,
+    form: Form,
+    request: axum::extract::Request,
+) -> Result<Response, Failure> {
+    let goes_on = match &call {
+        Call::Log(..) | Call::Exec(..) => true,
+        Call::List(list) => list.watch.is_some(),
+        _ => false,
+    };
+    let connection = request.extensions().get::<Connection>();
+    let permit = match connection.filter(|_| goes_on) {
+        Some(connection) => Some(connection.goes_on()?),
+        None => None,
+    };
+    match call {
+        Call::Exec(key, query) => exec::exec(api, starter, &key, &query, request, permit).await,
+        call => api.answer(call, form).await,
     }
 }
 
@@ -165,11 +196,14 @@ impl Api {
                 let item = items.find(|item| item.key() == key);
                 let item = item.ok_or_else(|| Failure::no_object(resource, &key.name))?;
                 let version = seen.version(resource).to_string();
-                Json(match form {
-                    Form::Plain => item.to_value(&version),
-                    Form::Table(include) => table::table(resource, &[item], include, &version, now),
-                })
-                .into_response()
+                match form {
+                    Form::Plain => Json(item.to_value(&version)).into_response(),
+                    Form::Table(include) => {
+                        let item = [item];
+                        let table = table::table(resource, &item, include, &version, now);
+                        Json(table).into_response()
+                    }
+                }
             }
             Call::Log(key, query) => log::log(self, &key, &query).await?,
             // Answered with the request in hand, which becomes a connection.
@@ -190,16 +224,19 @@ impl Api {
         let (reply, answer) = oneshot::channel();
         let ended = || Failure::internal("the agent is ending");
         let request = Request { command, reply };
-        self.requests.send(request).await.map_err(|_| ended())?;
-        answer.await.map_err(|_| ended())?.map_err(Failure::refused)
+        let asked = async {
+            self.requests.send(request).await.map_err(|_| ended())?;
+            answer.await.map_err(|_| ended())
+        };
+        let answer = tokio::time::timeout(PATIENCE, asked).await;
+        let answer = answer.map_err(|_| Failure::undecided(&self.view.borrow().unanswered))?;
+        answer?.map_err(Failure::refused)
     }
 
     /// The newest of everything.
     fn seen(&self) -> objects::Seen {
-        objects::Seen {
-            view: self.view.borrow().clone(),
-            events: self.events.borrow().clone(),
-        }
+        let (view, events) = (self.view.borrow().clone(), self.events.borrow().clone());
+        self.shown.seen(&view, &events, (self.ahead)())
     }
 
     /// The items of a list request.
@@ -224,21 +261,16 @@ impl Api {
         }
         let items = self.select(seen, &list);
         let version = seen.version(list.resource).to_string();
-        Json(match form {
+        match form {
             Form::Table(include) => {
-                table::table(list.resource, &items, include, &version, (self.clock)())
+                let now = (self.clock)();
+                let table = table::table(list.resource, &items, include, &version, now);
+                Json(table).into_response()
             }
             Form::Plain => {
-                let items: Vec<Value> = items.iter().map(|i| i.to_value(&version)).collect();
-                json!({
-                    "kind": format!("{}List", list.resource.kind()),
-                    "apiVersion": list.resource.group_version(),
-                    "metadata": {"resourceVersion": version},
-                    "items": items,
-                })
+                Json(objects::item_list(list.resource, &items, &version)).into_response()
             }
-        })
-        .into_response()
+        }
     }
 
     fn explain(

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, NamespaceStatus, Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use super::version;
 use crate::api::ObjectKey;
@@ -156,6 +157,40 @@ pub(super) enum Item {
     Namespace(Box<Namespace>),
     Node(Box<Node>),
     Pod(Box<Pod>),
+}
+
+/// A JSON array whose elements are made as they are written: all of a long list as JSON values takes
+/// more than ten times the room of its text, and the room is not given back.
+pub(super) struct AsWritten<'a, F>(pub(super) &'a [Item], pub(super) F);
+
+impl<F: Fn(&Item) -> Value> Serialize for AsWritten<'_, F> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.iter().map(&self.1))
+    }
+}
+
+/// A list of a resource, such as `PodList`; `I` is its items.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ItemList<I> {
+    kind: String,
+    api_version: &'static str,
+    metadata: Value,
+    items: I,
+}
+
+/// A whole list, whose items are made as they are written.
+pub(super) fn item_list(
+    resource: Resource,
+    items: &[Item],
+    resource_version: &str,
+) -> ItemList<impl Serialize> {
+    ItemList {
+        kind: format!("{}List", resource.kind()),
+        api_version: resource.group_version(),
+        metadata: json!({"resourceVersion": resource_version}),
+        items: AsWritten(items, move |item: &Item| item.to_value(resource_version)),
+    }
 }
 
 impl Item {

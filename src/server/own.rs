@@ -29,7 +29,8 @@ pub struct NodeReport {
     pub version: String,
     /// The node's name.
     pub node: String,
-    /// Whether a synced snapshot has been planned since the start, and the runtime answers.
+    /// Whether a synced snapshot has been planned since the start, and the runtime answers and has a
+    /// network for pods.
     pub ready: bool,
     /// Whether the node is cordoned.
     pub unschedulable: bool,
@@ -37,6 +38,12 @@ pub struct NodeReport {
     pub runtime_version: String,
     /// Why the runtime cannot be reached, where it cannot.
     pub runtime: Option<Reason>,
+    /// Why pods can have no network, where the runtime says so.
+    #[serde(default)]
+    pub network: Option<Reason>,
+    /// What keeps the agent as a whole from doing what it should.
+    #[serde(default)]
+    pub troubles: Vec<Reason>,
     /// Whether the sources can be read.
     pub source: SourceCondition,
     /// Whether they were read whole since the start.
@@ -52,6 +59,9 @@ pub struct NodeReport {
     /// Image archives that could not be imported, and why.
     #[serde(default)]
     pub archives: Vec<Reason>,
+    /// What of the machine may become trouble for pods.
+    #[serde(default)]
+    pub notes: Vec<Reason>,
 }
 
 /// One DaemonSet.
@@ -159,10 +169,17 @@ pub(super) fn report(view: &NodeView, now: Timestamp) -> NodeReport {
         now,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         node: view.node.name.clone(),
-        ready: view.ready && view.runtime.is_none(),
+        ready: view.ready && view.trouble().is_none(),
         unschedulable: view.node.unschedulable,
         runtime_version: view.runtime_version.clone(),
         runtime: view.runtime.clone(),
+        network: view.network.clone(),
+        troubles: view
+            .troubles
+            .iter()
+            .chain(&view.unanswered)
+            .cloned()
+            .collect(),
         source: view.snapshot.condition.clone(),
         synced: view.snapshot.synced,
         sets: view
@@ -176,6 +193,7 @@ pub(super) fn report(view: &NodeView, now: Timestamp) -> NodeReport {
         refused: view.snapshot.refused.clone(),
         unread: view.snapshot.unread.clone(),
         archives: view.archives.clone(),
+        notes: view.node.notes.clone(),
     }
 }
 
@@ -250,6 +268,6 @@ fn pull((image, state): (&String, &ImageState)) -> Option<Pull> {
             done: progress.done,
             total: progress.total,
         }),
-        ImageState::Importing | ImageState::Present { .. } | ImageState::Failed(_) => None,
+        _ => None,
     }
 }

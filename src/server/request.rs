@@ -1,8 +1,12 @@
 //! Turns method, path and query into one [`Call`] before anything happens; everything that can be
 //! wrong with a request as such is found here.
 
+mod log;
+
 use axum::http::Method;
-use jiff::Timestamp;
+
+pub(super) use log::LogQuery;
+use log::log_query;
 
 use super::discovery::Document;
 use super::failure::Failure;
@@ -48,19 +52,6 @@ pub(super) struct Watch {
     pub since: Option<u64>,
     /// After how many seconds the watch ends.
     pub timeout: Option<u64>,
-}
-
-/// The query of a log request.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct LogQuery {
-    pub container: Option<String>,
-    pub follow: bool,
-    pub previous: bool,
-    pub timestamps: bool,
-    pub tail_lines: Option<u64>,
-    pub limit_bytes: Option<u64>,
-    pub since_seconds: Option<u64>,
-    pub since_time: Option<Timestamp>,
 }
 
 /// The query of an exec request.
@@ -149,7 +140,7 @@ fn object(group: &str, rest: &[&str], query: &Query) -> Result<Call, Failure> {
         [plural] => list(resource(plural)?, None, query),
         ["namespaces", namespace, "pods", name, "log"] if group.is_empty() => Ok(Call::Log(
             ObjectKey::new(namespace, name),
-            log_query(query)?,
+            log_query(name, query)?,
         )),
         ["namespaces", namespace, "pods", name, "exec"] if group.is_empty() => Ok(Call::Exec(
             ObjectKey::new(namespace, name),
@@ -191,29 +182,6 @@ fn list(resource: Resource, namespace: Option<String>, query: &Query) -> Result<
         selector,
         watch,
     }))
-}
-
-fn log_query(query: &Query) -> Result<LogQuery, Failure> {
-    let since_time = text(query, "sinceTime").map(|time| {
-        time.parse()
-            .map_err(|_| Failure::bad_request(format!("sinceTime: {time:?} is no RFC 3339 time")))
-    });
-    let found = LogQuery {
-        container: text(query, "container").map(str::to_owned),
-        follow: flag(query, "follow")?,
-        previous: flag(query, "previous")?,
-        timestamps: flag(query, "timestamps")?,
-        tail_lines: number(query, "tailLines")?,
-        limit_bytes: number(query, "limitBytes")?,
-        since_seconds: number(query, "sinceSeconds")?,
-        since_time: since_time.transpose()?,
-    };
-    if found.since_seconds.is_some() && found.since_time.is_some() {
-        return Err(Failure::invalid(
-            "at most one of `sinceTime` or `sinceSeconds` may be specified",
-        ));
-    }
-    Ok(found)
 }
 
 fn exec_query(query: &Query) -> Result<ExecQuery, Failure> {
@@ -269,6 +237,8 @@ fn number(query: &Query, name: &str) -> Result<Option<u64>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn get(path: &str) -> Result<Call, Failure> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::objects::pods_of;
 use crate::api::{ObjectKey, Revision, revisions};
+use crate::model::time::later;
 use crate::model::{Goal, HostPort, NodeView, Reason, RevisionRecord, RolloutReport, SetReport};
 use crate::status;
 
@@ -133,7 +134,7 @@ fn progress(
     let available = new.is_some_and(|pod| {
         let since = status::ready_since(pod, &view.node, now);
         since.is_some_and(|since| {
-            since + Duration::from_secs(min_ready.unsigned_abs().into()) <= now
+            later(since, Duration::from_secs(min_ready.unsigned_abs().into())) <= now
         })
     });
     if available && pods.len() == 1 {

@@ -7,6 +7,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::guard;
+
 /// Sessions that may wait for the server to take them up.
 const WAITING: usize = 16;
 
@@ -32,7 +34,7 @@ pub(super) fn sessions() -> (Starter, Sessions) {
 impl Starter {
     /// Starts a session. Once the server ends, it is dropped instead.
     pub(super) async fn start(&self, session: impl Future<Output = ()> + Send + 'static) {
-        self.0.send(Box::pin(session)).await.ok();
+        self.0.send(Box::pin(guard::session(session))).await.ok();
     }
 }
 

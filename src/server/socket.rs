@@ -1,8 +1,11 @@
 //! The unix socket the API is served on.
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
 
 use tokio::net::{UnixListener, UnixStream};
 
@@ -39,15 +42,35 @@ pub async fn bind(path: &Path, group: Option<&str>) -> Result<UnixListener, Bind
         tokio::fs::create_dir_all(directory).await.map_err(make)?;
     }
     remove_stale(path).await?;
-    let listener = UnixListener::bind(path).map_err(make)?;
-    // Whoever connects before this has the rights of the umask; the directory is root's.
-    tokio::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
-        .await
-        .map_err(make)?;
+    let unheard = name(path).map_err(make)?;
     if let Some(group) = group {
         give(path, group)?;
     }
-    Ok(listener)
+    listen(unheard).map_err(make)
+}
+
+/// Gives a new socket its name and its mode. Nobody can connect before somebody listens on it, so
+/// that nobody ever has more rights than these.
+fn name(path: &Path) -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let unheard = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    socket::bind(unheard.as_raw_fd(), &UnixAddr::new(path)?)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(unheard)
+}
+
+fn listen(socket: OwnedFd) -> io::Result<UnixListener> {
+    socket::listen(&socket, Backlog::MAXCONN)?;
+    UnixListener::from_std(socket.into())
+}
+
+/// Takes away the socket of an agent that has ended; one that is not there is gone.
+///
+/// # Errors
+///
+/// When an agent answers on it, or it is no socket.
+pub async fn unbind(path: &Path) -> Result<(), BindError> {
+    remove_stale(path).await
 }
 
 async fn remove_stale(path: &Path) -> Result<(), BindError> {
@@ -83,5 +106,24 @@ fn give(path: &Path, group: &str) -> Result<(), BindError> {
     match nix::unistd::Group::from_name(group).map_err(wrong)? {
         Some(found) => nix::unistd::chown(path, None, Some(found.gid)).map_err(wrong),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_connects_before_the_mode_is_right() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("setlet.sock");
+        let unheard = name(&path).expect("a socket");
+        let early = UnixStream::connect(&path).await.expect_err("too early");
+        assert_eq!(early.kind(), io::ErrorKind::ConnectionRefused);
+        let mode = path.metadata().expect("it").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o660);
+        let listener = listen(unheard).expect("it listens");
+        UnixStream::connect(&path).await.expect("connected");
+        listener.accept().await.expect("accepted");
     }
 }

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::request::{List, Watch};
 use super::table::{Form, table};
 use super::{Api, objects};
 use crate::api::ObjectKey;
+use crate::clock::After;
 
 /// The longest a watch stays open when the client names no time.
 const LONGEST: Duration = Duration::from_secs(45 * 60);
@@ -49,7 +50,7 @@ pub(super) fn events(
         known: BTreeMap::new(),
         pending: VecDeque::new(),
         columns_sent: false,
-        deadline: Instant::now() + timeout,
+        deadline: Instant::now().after(timeout),
     };
     let seen = state.look();
     match watch.since {
@@ -127,12 +128,12 @@ impl State {
             Form::Table(include) => {
                 let now = (self.api.clock)();
                 let items = std::slice::from_ref(item);
-                let mut object = table(self.list.resource, items, include, &version, now);
+                let mut table = table(self.list.resource, items, include, &version, now);
                 if self.columns_sent {
-                    object["columnDefinitions"] = Value::Null;
+                    table.column_definitions = None;
                 }
                 self.columns_sent = true;
-                object
+                serde_json::to_value(table).expect("a table is JSON")
             }
         };
         let mut line = json!({"type": kind, "object": object}).to_string();

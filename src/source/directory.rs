@@ -14,10 +14,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::merge::{Contents, merge};
+use super::reach::{Reach, is_unanswered};
 use super::read::{Readings, read_ahead};
 use super::walk::{self, Directory, DirectoryId, Listing, Stamp, Trust};
 use super::watcher::Change;
 use super::{LastGood, Settings, SourceMetrics};
+use crate::clock::After;
 use crate::model::{Snapshot, SourceCondition, Unread};
 
 /// After which time a loss is believed.
@@ -67,18 +69,29 @@ pub(super) struct Known {
     pub(super) fresh: bool,
 }
 
+impl Known {
+    fn is_empty(&self) -> bool {
+        self.stamp.is_some_and(|stamp| stamp.is_empty()) && self.distrust.is_none()
+    }
+}
+
 /// The directory as it is known.
 pub(super) struct Manifests {
     pub(super) settings: Settings,
     own: u32,
+    pub(super) reach: Reach,
     pub(super) keeper: Box<dyn LastGood>,
     pub(super) metrics: SourceMetrics,
     pub(super) files: BTreeMap<PathBuf, Known>,
     directories: BTreeMap<PathBuf, Directory>,
     unread: BTreeMap<PathBuf, String>,
     condition: SourceCondition,
-    /// Whether everything was read since the start.
+    /// Whether everything was read since the start, or is known from before it.
     pub(super) synced: bool,
+    /// Whether a scan was done since the start.
+    pub(super) scanned: bool,
+    /// Whether it cannot be told what was in force in the parts that cannot be read.
+    pub(super) lost: bool,
     /// What was read of files whose turn is still to come.
     pub(super) ahead: Readings,
     /// Paths whose loss is to be confirmed, and when.
@@ -87,6 +100,10 @@ pub(super) struct Manifests {
     pub(super) writing: BTreeMap<PathBuf, Instant>,
     /// Files whose objects on disk are not known to be those in force.
     pub(super) unkept: BTreeSet<PathBuf>,
+    /// Files that lost something while somebody still writes them, and who.
+    pub(super) unfinished: BTreeMap<PathBuf, String>,
+    /// The filesystem the files were on when the agent was last in force, as it is on disk.
+    pub(super) filesystem: Option<u64>,
     /// Whether what is kept on disk was compared with the files there are.
     pub(super) retained: bool,
     /// Whether the snapshot is another one than was published.
@@ -96,12 +113,14 @@ pub(super) struct Manifests {
 impl Manifests {
     pub(super) fn new(
         settings: Settings,
+        reach: Reach,
         keeper: Box<dyn LastGood>,
         metrics: SourceMetrics,
     ) -> Self {
         Self {
             settings,
             own: nix::unistd::geteuid().as_raw(),
+            reach,
             keeper,
             metrics,
             files: BTreeMap::new(),
@@ -109,16 +128,20 @@ impl Manifests {
             unread: BTreeMap::new(),
             condition: SourceCondition::Pending,
             synced: false,
+            scanned: false,
+            lost: false,
             ahead: Readings::new(),
             doubts: BTreeMap::new(),
             writing: BTreeMap::new(),
             unkept: BTreeSet::new(),
+            unfinished: BTreeMap::new(),
+            filesystem: None,
             retained: false,
             changed: true,
         }
     }
 
-    fn trust(&self) -> Trust {
+    pub(super) fn trust(&self) -> Trust {
         Trust {
             own: self.own,
             writers: self.settings.writers,
@@ -134,13 +157,16 @@ impl Manifests {
     /// directory itself could not be listed.
     pub(super) fn scan(&mut self, at: Moment, enter: &mut dyn FnMut(&Path, DirectoryId)) -> bool {
         let root = self.settings.path.clone();
-        let listing = match walk::walk(&root, self.trust(), enter) {
+        let listing = match walk::walk(&root, self.trust(), &self.reach, enter) {
             Ok(listing) => listing,
             Err(error) => {
                 self.be_unreadable(&error);
                 return false;
             }
         };
+        if !self.synced && self.filesystem.is_none() {
+            self.filesystem = self.load_filesystem();
+        }
         if let Some(why) = self.unmounted(&root, &listing) {
             self.become_condition(SourceCondition::Unreadable(why));
             return true;
@@ -154,13 +180,14 @@ impl Manifests {
         self.directories = directories;
         self.changed |= self.unread != unread;
         self.unread = unread;
-        if !self.synced {
-            self.ahead = read_ahead(&files);
+        if !self.scanned {
+            self.ahead = read_ahead(&files, self.trust(), &self.reach);
         }
         for (path, found) in &files {
             self.consider(path, Some(found), Hint::Scanned, at);
         }
         self.ahead.clear();
+        self.scanned = true;
         let cannot_tell = |path: &Path| broken.keys().any(|above| path.starts_with(above));
         let missing: Vec<PathBuf> = self
             .files
@@ -171,12 +198,16 @@ impl Manifests {
         for path in missing {
             self.consider(&path, None, Hint::Scanned, at);
         }
-        if let Some((path, why)) = broken.first_key_value() {
-            let why = format!("{}: {why}", path.display());
+        if !self.synced && !broken.is_empty() {
+            self.lost |= !self.load_below(&cannot_tell);
+        }
+        self.lost &= !broken.is_empty();
+        self.changed |= !self.synced && !self.lost;
+        self.synced |= !self.lost;
+        if let Some(why) = walk::name_all(&broken) {
             self.become_condition(SourceCondition::Unreadable(why));
         } else {
-            self.changed |= !self.synced;
-            self.synced = true;
+            self.note_filesystem(&root);
             self.become_condition(SourceCondition::Ready);
         }
         true
@@ -195,11 +226,11 @@ impl Manifests {
                 }
                 Change::Written(path) => {
                     hints.remove(&path);
-                    self.writing.insert(path, at.now + QUIET);
+                    self.writing.insert(path, at.now.after(QUIET));
                     continue;
                 }
                 Change::Created(path) => {
-                    self.writing.insert(path.clone(), at.now + QUIET);
+                    self.writing.insert(path.clone(), at.now.after(QUIET));
                     (path, Hint::Created)
                 }
                 Change::Touched(path) => (path, Hint::Scanned),
@@ -227,7 +258,13 @@ impl Manifests {
             return false;
         };
         // A directory, or the link a mounted ConfigMap is swapped by, stands for other paths.
-        if fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+        let metadata = self.reach.metadata(path);
+        if is_unanswered(&metadata) {
+            // The next scan says so, and what is known of it stays.
+            self.writing.remove(path);
+            return true;
+        }
+        if metadata.is_ok_and(|metadata| metadata.is_dir()) {
             return false;
         }
         let found = match walk::why_unread(path) {
@@ -273,7 +310,7 @@ impl Manifests {
             return false;
         }
         // Files of a directory that cannot be read any more are not gone.
-        if let Err(error) = fs::read_dir(&self.settings.path) {
+        if let Err(error) = self.reach.entries(&self.settings.path) {
             self.be_unreadable(&error);
             return false;
         }
@@ -303,15 +340,25 @@ impl Manifests {
     /// Why an empty directory is not believed: it is on another filesystem than the one the files
     /// were on, as an empty mount point is when its filesystem is gone.
     fn unmounted(&self, root: &Path, listing: &Listing) -> Option<String> {
-        let before = self.directories.get(root)?.id.0;
+        let before = self.filesystem?;
         let after = listing.directories.get(root)?.id.0;
-        let emptied = listing.files.is_empty() && !self.files.is_empty();
-        (before != after && emptied).then(|| {
+        (before != after && listing.files.is_empty()).then(|| {
             format!(
-                "{}: is empty and on another filesystem than before; is a mount missing?",
+                "{}: is empty and on another filesystem than before; is a mount missing? Where it is \
+                 meant to be empty, an empty file none.yaml in it says so",
                 root.display()
             )
         })
+    }
+
+    /// Remembers on which filesystem there are files, over a restart too.
+    fn note_filesystem(&mut self, root: &Path) {
+        let now = self.directories.get(root).map(|directory| directory.id.0);
+        let now = now.filter(|_| !self.files.is_empty());
+        if now != self.filesystem {
+            self.filesystem = now;
+            self.unkept.insert(root.to_owned());
+        }
     }
 
     /// The snapshot, if it changed since the last one.
@@ -326,8 +373,11 @@ impl Manifests {
         let mut snapshot = merge(files);
         snapshot.condition = self.condition.clone();
         snapshot.synced = self.synced;
-        snapshot.unread = self
-            .unread
+        let empty = self.files.iter().filter(|(_, known)| known.is_empty());
+        let empty = empty.map(|(path, _)| (path.clone(), "it is empty".to_owned()));
+        let mut unread = self.unread.clone();
+        unread.extend(empty.chain(self.unfinished.clone()));
+        snapshot.unread = unread
             .iter()
             .map(|(path, why)| Unread {
                 path: path.to_string_lossy().into_owned(),

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use super::directory::{CONFIRM, Hint, Manifests, Moment, QUIET};
 use super::merge::{loses, succeed};
+use super::reach::{Reach, is_unanswered};
 use super::read::read;
 use super::walk::Found;
+use super::writers;
 use crate::api::Admitted;
+use crate::clock::After;
 
 impl Manifests {
     /// Takes in what was found at a path, or that nothing was.
@@ -39,7 +42,7 @@ impl Manifests {
             self.doubts.remove(path);
             return known.fresh;
         }
-        if !self.synced || found.linked || found.distrust.is_some() {
+        if !self.scanned || found.linked || found.distrust.is_some() {
             return true;
         }
         if hint == Hint::Created || self.writing.contains_key(path) {
@@ -48,7 +51,7 @@ impl Manifests {
         }
         let age = stamp.map_or(Duration::MAX, |stamp| at.since(stamp));
         if age < QUIET {
-            self.doubts.insert(path.to_owned(), at.now + QUIET);
+            self.doubts.insert(path.to_owned(), at.now.after(QUIET));
         }
         age >= QUIET
     }
@@ -58,11 +61,11 @@ impl Manifests {
         if !self.files.contains_key(path) {
             self.doubts.remove(path);
         } else if hint == Hint::Settled {
-            if is_gone(path) {
+            if is_gone(path, &self.reach) {
                 self.forget(path);
             }
         } else {
-            let when = at.now + CONFIRM;
+            let when = at.now.after(CONFIRM);
             self.doubts.entry(path.to_owned()).or_insert(when);
         }
     }
@@ -71,7 +74,9 @@ impl Manifests {
     fn take(&mut self, path: &Path, found: &Found, hint: Hint, at: Moment) {
         self.metrics.reads.inc(&[]);
         let ahead = self.ahead.remove(path);
-        let Some((reading, stamp)) = ahead.unwrap_or_else(|| read(path, found)) else {
+        let Some((reading, stamp)) =
+            ahead.unwrap_or_else(|| read(path, found, self.trust(), &self.reach))
+        else {
             return self.consider_missing(path, Hint::Closed, at);
         };
         let earlier: Vec<Admitted> = match self.files.get(path) {
@@ -80,14 +85,27 @@ impl Manifests {
             None => self.load(path),
         };
         let contents = succeed(&earlier, reading);
-        if hint == Hint::Closed && !found.linked && loses(&earlier, &contents) {
-            self.doubts.insert(path.to_owned(), at.now + CONFIRM);
-            return;
+        if !found.linked && hint != Hint::Renamed && loses(&earlier, &contents) {
+            if let Some(who) = writers::of(path) {
+                let why = format!(
+                    "{who} has it open for writing; what it lost so far stays until it is closed"
+                );
+                self.changed |= self.unfinished.insert(path.to_owned(), why.clone()) != Some(why);
+                self.doubts.insert(path.to_owned(), at.now.after(QUIET));
+                return;
+            }
+            if hint == Hint::Closed {
+                self.doubts.insert(path.to_owned(), at.now.after(CONFIRM));
+                return;
+            }
         }
+        self.changed |= self.unfinished.remove(path).is_some();
         self.doubts.remove(path);
         let new = !self.files.contains_key(path);
         let known = self.files.entry(path.to_owned()).or_default();
         known.fresh = stamp.is_some_and(|stamp| at.since(&stamp) < QUIET);
+        let was_empty = known.stamp.is_some_and(|stamp| stamp.is_empty());
+        self.changed |= was_empty != stamp.is_some_and(|stamp| stamp.is_empty());
         known.stamp = stamp;
         known.distrust.clone_from(&found.distrust);
         if new || known.contents != contents {
@@ -99,6 +117,7 @@ impl Manifests {
 
     fn forget(&mut self, path: &Path) {
         self.doubts.remove(path);
+        self.unfinished.remove(path);
         if self.files.remove(path).is_some() {
             self.changed = true;
             self.unkept.insert(path.to_owned());
@@ -107,8 +126,12 @@ impl Manifests {
 }
 
 /// Whether nothing is at a path that is a manifest, as opposed to not being able to tell.
-fn is_gone(path: &Path) -> bool {
-    match fs::metadata(path) {
+fn is_gone(path: &Path, reach: &Reach) -> bool {
+    let found = reach.metadata(path);
+    if is_unanswered(&found) {
+        return false;
+    }
+    match found {
         Ok(metadata) => !metadata.is_file(),
         Err(error) => {
             let gone = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];

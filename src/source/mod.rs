@@ -10,11 +10,12 @@ mod error;
 mod files;
 mod keep;
 mod merge;
-mod owner;
+mod reach;
 mod read;
 mod task;
 mod walk;
 mod watcher;
+mod writers;
 
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,13 @@ pub trait LastGood: Send + 'static {
     ///
     /// What is kept cannot be read.
     fn load(&self, file: &str) -> Result<KeptObjects, KeepError>;
+
+    /// Every file that something is kept of.
+    ///
+    /// # Errors
+    ///
+    /// What is kept cannot be listed, or an entry cannot be read.
+    fn kept(&self) -> Result<Vec<String>, KeepError>;
 
     /// Keeps what some files gave; one without objects is forgotten. Durable on return.
     ///

@@ -3,19 +3,21 @@
 //! Text is not kept. Whatever cannot be read at all is one refusal of the whole file.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::walk::{Found, Stamp};
+use super::reach::Reach;
+use super::walk::{Found, Stamp, Trust};
 use crate::api::{self, Admitted, ObjectRef, Origin};
+use crate::blocking::Progress;
+use crate::files;
 
 /// The largest manifest that is read, in bytes.
-const LIMIT: u64 = 10 << 20;
+const LIMIT: u64 = api::MAX_FILE_BYTES;
 /// From so many files on several threads read them.
 const MANY: usize = 500;
 /// The most threads that read.
@@ -58,7 +60,11 @@ pub(super) type Readings = BTreeMap<PathBuf, Option<Versioned>>;
 
 /// Reads many files on several cores. Few are not worth it: the result is empty, and each is read
 /// when its turn comes.
-pub(super) fn read_ahead(files: &BTreeMap<PathBuf, Found>) -> Readings {
+pub(super) fn read_ahead(
+    files: &BTreeMap<PathBuf, Found>,
+    trust: Trust,
+    reach: &Reach,
+) -> Readings {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     if files.len() < MANY || cores < 2 {
         return Readings::new();
@@ -68,7 +74,7 @@ pub(super) fn read_ahead(files: &BTreeMap<PathBuf, Found>) -> Readings {
     let work = || {
         let mut readings = Vec::new();
         while let Some((path, found)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            readings.push((path.to_path_buf(), read(path, found)));
+            readings.push((path.to_path_buf(), read(path, found, trust, reach)));
         }
         readings
     };
@@ -81,7 +87,7 @@ pub(super) fn read_ahead(files: &BTreeMap<PathBuf, Found>) -> Readings {
 }
 
 /// Reads a file that was found; `None` where it went away meanwhile.
-pub(super) fn read(path: &Path, found: &Found) -> Option<Versioned> {
+pub(super) fn read(path: &Path, found: &Found, trust: Trust, reach: &Reach) -> Option<Versioned> {
     let stamp = found.stamp.as_ref().ok().copied();
     if let Err(why) = &found.stamp {
         return Some((refuse(path, why), None));
@@ -89,7 +95,14 @@ pub(super) fn read(path: &Path, found: &Found) -> Option<Versioned> {
     if let Some(why) = &found.distrust {
         return Some((refuse(path, why), stamp));
     }
-    match bytes(path) {
+    let elsewhere = stamp.is_some_and(|stamp| reach.is_elsewhere(stamp.device()));
+    let bytes = if found.linked || elsewhere {
+        let answer = reach.ask(path, move |path, progress| Ok(bytes(path, trust, progress)));
+        answer.unwrap_or_else(|error| Err(error.into()))
+    } else {
+        bytes(path, trust, &Progress::default())
+    };
+    match bytes {
         Ok((text, stamp)) => Some((admit(path, &text), Some(stamp))),
         Err(Unread::Refused(why, stamp)) => Some((refuse(path, &why), Some(stamp))),
         Err(Unread::Failed(e)) if e.kind() == io::ErrorKind::NotFound && !found.linked => None,
@@ -108,30 +121,40 @@ impl From<io::Error> for Unread {
     }
 }
 
-fn bytes(path: &Path) -> Result<(Vec<u8>, Stamp), Unread> {
-    // Not blocking: what was a file when it was listed may be a fifo by now.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK)
-        .open(path)?;
-    let metadata = file.metadata()?;
-    let stamp = Stamp::of(&metadata);
-    if !metadata.is_file() {
-        return Err(Unread::Refused(
-            "it is not a regular file".to_owned(),
-            stamp,
-        ));
+/// A file each block of which is a step.
+struct Steps<'a> {
+    file: File,
+    progress: &'a Progress,
+}
+
+impl Read for Steps<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.progress.step()?;
+        self.file.read(buffer)
     }
-    let mut text = Vec::with_capacity(usize::try_from(metadata.len().min(LIMIT)).unwrap_or(0) + 1);
-    file.take(LIMIT + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LIMIT {
-        let why = format!(
-            "it is larger than {} MiB, the most that is read",
-            LIMIT >> 20
-        );
-        return Err(Unread::Refused(why, stamp));
+}
+
+fn bytes(path: &Path, trust: Trust, progress: &Progress) -> Result<(Vec<u8>, Stamp), Unread> {
+    // What was trusted when it was listed may be another file by now: what is opened counts.
+    let held = trust.hold(path)?;
+    let file = files::open_found(&held.found)?;
+    let stamp = Stamp::of(&file.metadata()?);
+    let mut file = Steps { file, progress };
+    if let Some(why) = held.distrust {
+        // Looked at again at each scan: it is none of the file's own.
+        let error = io::Error::new(io::ErrorKind::PermissionDenied, why);
+        return Err(Unread::Failed(error));
     }
-    Ok((text, stamp))
+    match files::read_all(&mut file, LIMIT) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let why = format!(
+                "it is larger than {} MiB, the most that is read",
+                LIMIT >> 20
+            );
+            Err(Unread::Refused(why, stamp))
+        }
+        text => Ok((text?, stamp)),
+    }
 }
 
 fn admit(path: &Path, text: &[u8]) -> Reading {

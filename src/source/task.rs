@@ -1,8 +1,9 @@
 //! The task that keeps the snapshot of the manifests directory current.
 //!
 //! All file work is done on a thread that may block, so that a directory on a network filesystem
-//! that hangs holds up nothing else. Events lead to a look within a millisecond; a scan of
-//! everything follows every rescan interval whatever the events say.
+//! that hangs holds up nothing else; a part of it that hangs holds up no other part (`reach`). Events lead to a look within a millisecond; a scan of
+//! everything follows every rescan interval whatever the events say, and shortly after something got
+//! no answer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,14 +12,19 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::directory::{Manifests, Moment};
+use super::reach::Reach;
 use super::watcher::{Change, Changes, Events, events};
 use super::{Error, LastGood, Settings, SourceMetrics};
+use crate::blocking::Blocking;
+use crate::clock::After;
 use crate::model::Snapshot;
 
 /// How many files are kept on disk at a time; in between, events are seen to.
 const KEEP: usize = 256;
 /// How many events are taken in at a time.
 const BATCH: usize = 1024;
+/// How soon what was not answered is scanned again, and what was not kept is kept.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// What the task reads.
 pub struct Inputs {
@@ -30,6 +36,8 @@ pub struct Inputs {
     pub keeper: Box<dyn LastGood>,
     /// The source's metrics.
     pub metrics: SourceMetrics,
+    /// The threads that questions about files are asked on.
+    pub blocking: Blocking,
 }
 
 /// What there is to do.
@@ -52,6 +60,10 @@ struct Work {
 ///
 /// The thread that reads files panicked. A directory or file that cannot be read is no error: it
 /// is in the snapshot.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the thread that reads manifests, which asks the room about paths that may hang"
+)]
 pub async fn watch_directory(
     inputs: Inputs,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -62,12 +74,13 @@ pub async fn watch_directory(
         rescan,
         keeper,
         metrics,
+        blocking,
     } = inputs;
     let start = settings.borrow_and_update().clone();
     let path = start.path.clone();
     let (events, changes) = events(&path);
     let mut work = Work {
-        manifests: Manifests::new(start, keeper, metrics),
+        manifests: Manifests::new(start, Reach::new(blocking), keeper, metrics),
         events,
     };
     let mut waits = Waits {
@@ -77,11 +90,10 @@ pub async fn watch_directory(
     };
     let mut step = Step::Scan;
     let mut rescan_at = moment().now;
-    let mut keep_failed = false;
+    let mut keep_again = None;
     loop {
         if matches!(step, Step::Scan) {
-            rescan_at = moment().now + work.manifests.settings.rescan_interval;
-            keep_failed = false;
+            rescan_at = moment().now.after(work.manifests.settings.rescan_interval);
         }
         let keeping = matches!(step, Step::Keep);
         let mut run = tokio::task::spawn_blocking(move || {
@@ -93,11 +105,17 @@ pub async fn watch_directory(
             () = cancel.cancelled() => return Ok(()),
         };
         work = back;
-        keep_failed |= keeping && !done;
+        if keeping {
+            keep_again = (!done).then(|| moment().now.after(RETRY));
+        }
+        if work.manifests.reach.take_unanswered() {
+            rescan_at = rescan_at.min(moment().now.after(RETRY));
+        }
         if let Some(snapshot) = work.manifests.publish() {
             snapshots.send_replace(Arc::new(snapshot));
         }
-        let keep = work.manifests.has_unkept() && !keep_failed;
+        let keep = work.manifests.has_unkept();
+        let keep = keep.then(|| keep_again.unwrap_or_else(|| moment().now));
         step = tokio::select! {
             () = cancel.cancelled() => return Ok(()),
             step = waits.next(&mut work.manifests, rescan_at, keep) => step,
@@ -114,7 +132,13 @@ struct Waits {
 
 impl Waits {
     /// The next step; events come before the keeping of what they changed.
-    async fn next(&mut self, manifests: &mut Manifests, rescan_at: Instant, keep: bool) -> Step {
+    async fn next(
+        &mut self,
+        manifests: &mut Manifests,
+        rescan_at: Instant,
+        keep: Option<Instant>,
+    ) -> Step {
+        let keep_at = keep.unwrap_or(rescan_at);
         let wake_at = manifests
             .next_look()
             .map_or(rescan_at, |at| at.min(rescan_at));
@@ -133,7 +157,7 @@ impl Waits {
                 all.extend(std::iter::from_fn(|| self.changes.ready()).take(BATCH));
                 Step::Note(all)
             }
-            () = std::future::ready(()), if keep => Step::Keep,
+            () = tokio::time::sleep_until(keep_at.into()), if keep.is_some() => Step::Keep,
             () = tokio::time::sleep_until(wake_at.into()) => {
                 if rescan_at <= wake_at { Step::Scan } else { Step::LookAgain }
             }

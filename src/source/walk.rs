@@ -12,7 +12,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Writers;
-use super::owner::{Owner, distrust};
+use super::reach::Reach;
+use crate::files::trust::{self, Owner};
+use crate::files::{self, Links};
 
 /// What tells one version of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,16 @@ impl Stamp {
                 mode: metadata.mode(),
             },
         }
+    }
+
+    /// The filesystem it is on.
+    pub(super) fn device(&self) -> u64 {
+        self.device
+    }
+
+    /// Whether the file has no content.
+    pub(super) fn is_empty(&self) -> bool {
+        self.size == 0
     }
 
     /// The later of the times of its content and of its inode, in seconds since the epoch.
@@ -76,7 +88,7 @@ pub(super) struct Listing {
     pub(super) files: BTreeMap<PathBuf, Found>,
     pub(super) directories: BTreeMap<PathBuf, Directory>,
     pub(super) unread: BTreeMap<PathBuf, String>,
-    /// Directories below the root that could not be listed, with the reason.
+    /// Directories and links below the root that could not be looked into, with the reason.
     pub(super) broken: BTreeMap<PathBuf, String>,
 }
 
@@ -92,81 +104,148 @@ pub(super) struct Trust {
     pub(super) writers: Writers,
 }
 
-/// Lists everything below `root`; an error is that the root itself cannot be listed.
-pub(super) fn walk(root: &Path, trust: Trust, enter: Enter<'_>) -> io::Result<Listing> {
-    let mut listing = Listing::default();
-    let metadata = fs::metadata(root)?;
-    descend(
-        root,
-        &metadata,
-        None,
-        trust,
-        &mut listing,
-        &mut Vec::new(),
-        enter,
-    )?;
-    Ok(listing)
+/// So many paths that cannot be read are named.
+const MOST_NAMED: usize = 10;
+
+/// What is to be done about a path that is not trusted.
+const FIX: &str = "make it writable by root only, or set manifests.allowUnprivilegedOwners";
+
+impl Trust {
+    /// Why a file or directory by itself is not trusted.
+    fn judge(self, what: &str, owner: Owner, path: &Path) -> Option<String> {
+        if self.writers == Writers::Anyone {
+            return None;
+        }
+        let why = trust::distrust(what, owner, self.own, path)?;
+        Some(format!("{why}; {FIX}"))
+    }
+
+    /// Why what is at a path is not trusted, by anything on the way to it; `None` also where nothing
+    /// can be found there.
+    fn way(self, path: &Path) -> Option<String> {
+        match self.hold(path) {
+            Ok(held) => held.distrust,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(_) if self.writers == Writers::Anyone => None,
+            Err(error) => Some(format!(
+                "who could change {} cannot be told: {error}; make it readable for setlet",
+                path.display()
+            )),
+        }
+    }
+
+    /// Takes hold of what is at a path, and says of just this whether it is trusted.
+    pub(super) fn hold(self, path: &Path) -> io::Result<trust::Held> {
+        if self.writers == Writers::Anyone {
+            return Ok(trust::Held {
+                found: files::hold(path, Links::Follow)?,
+                distrust: None,
+            });
+        }
+        let mut held = trust::go(path)?;
+        held.distrust = held.distrust.map(|why| format!("{why}; {FIX}"));
+        Ok(held)
+    }
 }
 
-fn descend(
-    path: &Path,
-    metadata: &Metadata,
-    inherited: Option<&str>,
+/// Lists everything below `root`; an error is that the root itself cannot be listed.
+pub(super) fn walk(
+    root: &Path,
     trust: Trust,
-    listing: &mut Listing,
-    above: &mut Vec<DirectoryId>,
+    reach: &Reach,
     enter: Enter<'_>,
-) -> io::Result<()> {
-    let id = (metadata.dev(), metadata.ino());
-    if above.contains(&id) {
-        let why = "a link to a directory that it lies in".to_owned();
-        listing.unread.insert(path.to_owned(), why);
-        return Ok(());
-    }
-    let distrust = inherited.map(str::to_owned).or_else(|| {
-        let what = format!("the directory {}", path.display());
-        distrust(&what, Stamp::of(metadata).owner, trust.own, trust.writers)
-    });
-    enter(path, id);
-    let entries: Vec<DirEntry> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
-    let directory = Directory {
-        id,
-        distrust: distrust.clone(),
+) -> io::Result<Listing> {
+    let metadata = reach.metadata(root)?;
+    reach.begin(metadata.dev());
+    let mut walk = Walk {
+        trust,
+        reach,
+        enter,
+        listing: Listing::default(),
+        above: Vec::new(),
     };
-    listing.directories.insert(path.to_owned(), directory);
-    above.push(id);
-    for entry in entries {
-        let linked = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+    let distrust = trust.way(root);
+    walk.descend(root, &metadata, distrust.as_deref())?;
+    Ok(walk.listing)
+}
+
+/// A walk under way.
+struct Walk<'a> {
+    trust: Trust,
+    reach: &'a Reach,
+    enter: Enter<'a>,
+    listing: Listing,
+    /// The directories on the way to where it is.
+    above: Vec<DirectoryId>,
+}
+
+impl Walk<'_> {
+    fn descend(
+        &mut self,
+        path: &Path,
+        metadata: &Metadata,
+        inherited: Option<&str>,
+    ) -> io::Result<()> {
+        let id = (metadata.dev(), metadata.ino());
+        if self.above.contains(&id) {
+            let why = "a link to a directory that it lies in".to_owned();
+            self.listing.unread.insert(path.to_owned(), why);
+            return Ok(());
+        }
+        let distrust = inherited.map(str::to_owned).or_else(|| {
+            let what = format!("the directory {}", path.display());
+            self.trust.judge(&what, Stamp::of(metadata).owner, path)
+        });
+        (self.enter)(path, id);
+        let entries = self.reach.entries(path)?;
+        let directory = Directory {
+            id,
+            distrust: distrust.clone(),
+        };
+        self.listing.directories.insert(path.to_owned(), directory);
+        self.above.push(id);
+        for entry in entries {
+            self.visit(&entry, distrust.as_deref());
+        }
+        self.above.pop();
+        Ok(())
+    }
+
+    /// Takes in one entry of a directory.
+    fn visit(&mut self, entry: &DirEntry, distrust: Option<&str>) {
         let path = entry.path();
-        match fs::metadata(&path) {
+        let kind = entry.file_type().ok();
+        let linked = kind.is_some_and(|kind| kind.is_symlink());
+        let metadata = if kind.is_some_and(|kind| kind.is_file()) {
+            fs::metadata(&path)
+        } else {
+            // It may be on another filesystem than the directory, which has answered just now.
+            self.reach.metadata(&path)
+        };
+        match metadata {
             Ok(metadata) if metadata.is_dir() => {
                 if is_hidden(&path) {
-                    note_hidden(&path, listing);
-                    continue;
+                    return note_hidden(&path, &mut self.listing);
                 }
                 let distrust = distrust
-                    .clone()
-                    .or_else(|| linked_distrust(&path, linked, trust));
-                let below = descend(
-                    &path,
-                    &metadata,
-                    distrust.as_deref(),
-                    trust,
-                    listing,
-                    above,
-                    enter,
-                );
+                    .map(str::to_owned)
+                    .or_else(|| linked_distrust(&path, linked, self.trust));
+                let below = self.descend(&path, &metadata, distrust.as_deref());
                 if let Err(error) = below
                     && error.kind() != io::ErrorKind::NotFound
                 {
-                    listing.broken.insert(path, error.to_string());
+                    self.listing.broken.insert(path, error.to_string());
                 }
             }
-            metadata => place(path, &metadata, linked, distrust.as_deref(), trust, listing),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut && !is_hidden(&path) => {
+                self.listing.broken.insert(path, error.to_string());
+            }
+            metadata => {
+                let (trust, listing) = (self.trust, &mut self.listing);
+                place(path, &metadata, linked, distrust, trust, listing);
+            }
         }
     }
-    above.pop();
-    Ok(())
 }
 
 /// Puts what is no directory among the files or the unread.
@@ -209,7 +288,8 @@ fn found(
     let distrust = inherited.map(str::to_owned).or_else(|| {
         let owner = stamp.as_ref().ok()?.owner;
         let what = path.display().to_string();
-        distrust(&what, owner, trust.own, trust.writers)
+        trust
+            .judge(&what, owner, path)
             .or_else(|| linked_distrust(path, linked, trust))
     });
     Ok(Some(Found {
@@ -230,17 +310,9 @@ pub(super) fn look(
     found(path, &fs::metadata(path), linked, inherited, trust)
 }
 
-/// Why a link's target must not be read: somebody else could replace it in its own directory.
+/// Why what a link leads to must not be read.
 fn linked_distrust(path: &Path, linked: bool, trust: Trust) -> Option<String> {
-    if !linked || trust.writers == Writers::Anyone {
-        return None;
-    }
-    let target = fs::canonicalize(path).ok()?;
-    target.ancestors().skip(1).find_map(|directory| {
-        let owner = Stamp::of(&fs::metadata(directory).ok()?).owner;
-        let what = format!("{}, where {} leads,", directory.display(), path.display());
-        distrust(&what, owner, trust.own, trust.writers)
-    })
+    if linked { trust.way(path) } else { None }
 }
 
 /// Why a file is left unread by its name; `None` for a manifest.
@@ -269,4 +341,16 @@ fn note_hidden(path: &Path, listing: &mut Listing) {
         let why = "its name begins with a dot".to_owned();
         listing.unread.insert(path.to_owned(), why);
     }
+}
+
+/// Names what cannot be read, with the reasons; `None` where nothing is.
+pub(super) fn name_all(broken: &BTreeMap<PathBuf, String>) -> Option<String> {
+    let named = broken.iter().take(MOST_NAMED);
+    let mut named: Vec<String> = named
+        .map(|(path, why)| format!("{}: {why}", path.display()))
+        .collect();
+    if broken.len() > named.len() {
+        named.push(format!("and {} more", broken.len() - named.len()));
+    }
+    (!named.is_empty()).then(|| named.join("; "))
 }

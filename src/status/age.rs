@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::model::time::between;
+
 /// A duration in at most two units: `90s`, `5m30s`, `12m`, `7h12m`, `23h`, `3d4h`, `15d`, `2y30d`.
 #[must_use]
 pub fn human_duration(duration: Duration) -> String {
@@ -36,8 +38,6 @@ fn two(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
 pub fn human_age(since: Option<Timestamp>, now: Timestamp) -> String {
     match since {
         None => "<unknown>".to_owned(),
-        Some(since) => {
-            human_duration(Duration::try_from(now.duration_since(since)).unwrap_or_default())
-        }
+        Some(since) => human_duration(between(since, now)),
     }
 }

@@ -9,6 +9,7 @@ use k8s_openapi::api::apps::v1::{DaemonSet as Object, DaemonSetStatus};
 use super::pod_status;
 use crate::api::Revision;
 use crate::api::daemonset::DaemonSet;
+use crate::model::time::later;
 use crate::model::{ContainerState, NodeFacts, PodReport, SetReport};
 
 /// The status of a DaemonSet of whose pods `pods` are the reports, oldest first.
@@ -39,7 +40,10 @@ pub fn daemonset_status(
             .unwrap_or(0);
         let ready = ready_since(oldest, node, now);
         available = ready.is_some_and(|since| {
-            since + Duration::from_secs(wait.max(0).unsigned_abs().into()) <= now
+            later(
+                since,
+                Duration::from_secs(wait.max(0).unsigned_abs().into()),
+            ) <= now
         });
         status.current_number_scheduled = 1;
         status.number_ready = i32::from(ready.is_some());

@@ -13,6 +13,7 @@ pub mod events;
 mod node;
 mod phase;
 mod pod;
+mod shown;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -20,6 +21,7 @@ pub use age::{human_age, human_duration};
 pub use daemonset::{daemonset, daemonset_status, ready_since};
 pub use node::node;
 pub use pod::{pod, pod_status};
+pub use shown::{shown, shown_events};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -34,7 +34,7 @@ pub fn node(view: &NodeView, version: &str, now: Timestamp) -> Node {
             ..NodeSpec::default()
         }),
         status: Some(NodeStatus {
-            conditions: Some(vec![ready(view.runtime.as_ref(), view.ready, now)]),
+            conditions: Some(vec![ready(view, now)]),
             capacity: Some(resources(facts, Amount::Capacity)),
             allocatable: Some(resources(facts, Amount::Allocatable)),
             addresses: Some(addresses(facts)),
@@ -55,10 +55,14 @@ fn taints(facts: &NodeFacts) -> Option<Vec<Taint>> {
     (!taints.is_empty()).then_some(taints)
 }
 
-fn ready(runtime: Option<&Reason>, planned: bool, now: Timestamp) -> NodeCondition {
-    let (status, reason, message) = match runtime {
+fn ready(view: &NodeView, now: Timestamp) -> NodeCondition {
+    let (status, reason, message) = match view.trouble() {
+        // As kubelet words it, without the word of its own.
+        Some(reason) if reason.word == Reason::NETWORK_NOT_READY => {
+            ("False", "KubeletNotReady", reason.message.clone())
+        }
         Some(reason) => ("False", "KubeletNotReady", reason.to_string()),
-        None if !planned => (
+        None if !view.ready => (
             "False",
             "KubeletNotReady",
             "the manifests are not read yet".to_owned(),

@@ -11,6 +11,7 @@ use super::container::{Role, any_main_started, container_status, init_containers
 use super::phase::phase;
 use super::time;
 use crate::model::resources::qos_class;
+use crate::model::time::later;
 use crate::model::{Goal, NodeFacts, PodReport};
 
 /// The status of a pod as kubelet v1.36 computes it.
@@ -86,7 +87,7 @@ pub fn pod(report: &PodReport, node: &NodeFacts, now: Timestamp) -> Pod {
             None => of_spec.unwrap_or(30).max(0),
         };
         let since = record.ending_since.unwrap_or(now);
-        let end = since + Duration::from_secs(grace.unsigned_abs());
+        let end = later(since, Duration::from_secs(grace.unsigned_abs()));
         meta.deletion_timestamp = Some(time(end));
         meta.deletion_grace_period_seconds = Some(grace);
     }
@@ -109,14 +110,15 @@ fn disruption(report: &PodReport) -> Option<PodCondition> {
     })
 }
 
-/// Why the pod as a whole is held back.
+/// Why the pod as a whole is held back; of one that ends, also why a container of it is still there.
 fn message(report: &PodReport) -> Option<String> {
+    let ends = report.want.goal == Goal::End;
     let reasons: Vec<_> = report
         .want
         .held
         .iter()
         .chain(&report.plan.reasons)
-        .filter(|reason| reason.container.is_none())
+        .filter(|reason| ends || reason.container.is_none())
         .map(ToString::to_string)
         .collect();
     (!reasons.is_empty()).then(|| reasons.join("; "))

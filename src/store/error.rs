@@ -65,6 +65,21 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// What is wrong, without the file that it was found with.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Open { source, .. }
+            | Self::Write { source, .. }
+            | Self::Remove { source, .. }
+            | Self::List { source, .. } => source.to_string(),
+            Self::Encode { source, .. } => source.to_string(),
+            Self::Locked { .. } | Self::BadUid { .. } => self.to_string(),
+        }
+    }
+}
+
 /// An entry that could not be read. The rest of the store is not affected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {reason}{}", aside(moved_to.as_ref()), path = path.display())]

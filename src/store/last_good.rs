@@ -34,6 +34,25 @@ impl Store {
         Ok(entry.filter(|entry| entry.file == file))
     }
 
+    /// Every manifest file that something is kept of.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be listed, or an entry is damaged; that is moved aside.
+    pub fn last_good_names(&self) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+        let entries = write::entries(&self.last_good).map_err(|source| Error::List {
+            path: self.last_good.clone(),
+            source,
+        })?;
+        let mut names = Vec::new();
+        for path in entries {
+            let entry: Option<LastGoodFile> =
+                Self::get(&path, envelope::unseal).map_err(|corrupt| corrupt.to_string())?;
+            names.extend(entry.map(|entry| entry.file));
+        }
+        Ok(names)
+    }
+
     /// Keeps what some manifest files last gave; an entry that is the same already is not written.
     /// A file without objects is forgotten. When this returns all of it is durable.
     ///

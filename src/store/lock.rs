@@ -2,19 +2,77 @@
 //! process, so that no crash leaves it behind.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::Error;
+
+/// How often a lock that is held is tried again, for it may only be looked at, and how soon.
+const LOOKS: u32 = 3;
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Holds the lock.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: Flock<File>,
+}
+
+/// Takes a lock; one that is only looked at by another agent is free again at once.
+fn lock(mut file: File) -> Result<Flock<File>, (File, Errno)> {
+    for _ in 0..LOOKS {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((back, Errno::EWOULDBLOCK)) => file = back,
+            done => return done,
+        }
+        std::thread::sleep(LOOK);
+    }
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+}
+
+/// Whether an agent that lives uses a state directory that is not this agent's `own`.
+pub fn is_used_by_other(root: &Path, own: &Path) -> bool {
+    !is_same(root, own) && is_used(root)
+}
+
+/// Whether two paths lead to one directory.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other
+        || one
+            .canonicalize()
+            .and_then(|one| Ok(one == other.canonicalize()?))
+            .unwrap_or(false)
+}
+
+/// Whether an agent that lives holds the lock of a state directory. It is looked at for an instant only,
+/// which another one that starts waits out.
+pub(super) fn is_used(root: &Path) -> bool {
+    let options = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags())
+        .open(root.join("lock"));
+    let Ok(file) = options else { return false };
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Ok(_) => false,
+        Err((_, errno)) => errno == Errno::EWOULDBLOCK,
+    }
+}
+
+/// What is there may be anything by now: a link or a FIFO is no lock.
+fn flags() -> i32 {
+    (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()
+}
+
+/// Writes the own pid over what is there, which needs no room but the first time.
+fn write_pid(file: &mut File) -> io::Result<()> {
+    let line = format!("{}\n", std::process::id());
+    file.rewind()?;
+    file.write_all(line.as_bytes())?;
+    file.set_len(u64::try_from(line.len()).unwrap_or_default())
 }
 
 impl Lock {
@@ -32,7 +90,7 @@ impl Lock {
             .mode(0o600)
             .open(root.join("lock"))
             .map_err(failed)?;
-        let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        let mut file = match lock(file) {
             Ok(file) => file,
             Err((mut file, Errno::EWOULDBLOCK)) => {
                 let mut text = String::new();
@@ -45,9 +103,8 @@ impl Lock {
             }
             Err((_, errno)) => return Err(failed(errno.into())),
         };
-        file.set_len(0).map_err(failed)?;
-        file.rewind().map_err(failed)?;
-        writeln!(file, "{}", std::process::id()).map_err(failed)?;
+        // The lock is what counts: on a full disk the agent starts all the same.
+        drop(write_pid(&mut file));
         Ok(Self { _file: file })
     }
 }

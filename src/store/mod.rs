@@ -6,7 +6,9 @@
 //!
 //! The directory also has `pods/UID/`, the volumes of pods, which is another module's.
 
+mod ending;
 mod envelope;
+mod erase;
 mod error;
 mod last_good;
 mod lock;
@@ -27,8 +29,10 @@ use serde::de::DeserializeOwned;
 use crate::api::Uid;
 use crate::model::PodRecord;
 
+pub use erase::{Left, remove_empty};
 pub use error::{Corrupt, Error};
 pub use last_good::LastGoodFile;
+pub use lock::is_used_by_other;
 
 use envelope::Unsealed;
 
@@ -92,7 +96,8 @@ impl Store {
     /// The record cannot be removed.
     pub fn remove_pod(&self, uid: &Uid) -> Result<(), Error> {
         let path = self.pod_file(uid)?;
-        write::remove(&path).map_err(|source| Error::Remove { path, source })
+        let removed = write::remove(&path).and_then(|()| Self::remove_mark(&path));
+        removed.map_err(|source| Error::Remove { path, source })
     }
 
     /// Every pod's record, ordered by when it was decided, and the entries that could not be read.
@@ -101,7 +106,15 @@ impl Store {
     ///
     /// The directory cannot be listed.
     pub fn pods(&self) -> Result<(Vec<PodRecord>, Vec<Corrupt>), Error> {
-        let (mut records, corrupt) = Self::all::<PodRecord>(&self.records)?;
+        let (mut records, mut corrupt) = Self::all::<PodRecord>(&self.records)?;
+        let (marked, mut unread) = self.ending_pods()?;
+        corrupt.append(&mut unread);
+        for record in marked {
+            // Of one that was written after it was marked, what was written counts.
+            if records.iter().all(|known| known.key.uid != record.key.uid) {
+                records.push(record);
+            }
+        }
         records.sort_by(|a, b| (a.created_at, &a.key).cmp(&(b.created_at, &b.key)));
         Ok((records, corrupt))
     }
@@ -120,6 +133,29 @@ impl Store {
             }
         }
         Ok((values, corrupt))
+    }
+
+    /// Whether there is anything of a pod: a record, or one that was moved aside because it could not be
+    /// read.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be listed.
+    pub fn knows(&self, uid: &Uid) -> Result<bool, Error> {
+        let listed = fs::read_dir(&self.records).and_then(|entries| {
+            let names = entries.map(|entry| Ok(entry?.path()));
+            names.collect::<io::Result<Vec<PathBuf>>>()
+        });
+        let files = listed.map_err(|source| Error::List {
+            path: self.records.clone(),
+            source,
+        })?;
+        let of_pod = |file: &PathBuf| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            name.strip_prefix(uid.as_str())
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
+        Ok(files.iter().any(of_pod))
     }
 
     fn pod_file(&self, uid: &Uid) -> Result<PathBuf, Error> {

@@ -1,14 +1,17 @@
-//! The records of sets: their revisions and what was asked of their rollout. They hold Secrets where
+//! Where the line of time is, and the records of sets: their revisions and what was asked of their rollout. They hold Secrets where
 //! a revision is kept with its objects, so they are readable by root only, as everything here.
 
 use std::path::PathBuf;
 
 use super::{Corrupt, Error, Store, envelope, write};
 use crate::api::ObjectKey;
+use crate::clock::Line;
 use crate::model::SetRecord;
 
 /// The longest name a file gets as it is; names are written under a longer one first.
 const LONGEST: usize = 200;
+/// The file of the line of time.
+const LINE: &str = "clock.json";
 
 impl Store {
     /// Keeps a set's record; when this returns it is durable.
@@ -18,6 +21,24 @@ impl Store {
     /// It cannot be written; the old record, if any, stays.
     pub fn put_set(&self, record: &SetRecord) -> Result<(), Error> {
         self.put(&self.set_file(&record.set), record)
+    }
+
+    /// Keeps where the line of time is, which all records lie on.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written; the old one, if any, stays.
+    pub fn put_line(&self, line: &Line) -> Result<(), Error> {
+        self.put(&self.root.join(LINE), line)
+    }
+
+    /// Where the line of time was, if that is on disk.
+    ///
+    /// # Errors
+    ///
+    /// The entry cannot be read.
+    pub fn line(&self) -> Result<Option<Line>, Corrupt> {
+        Self::get(&self.root.join(LINE), envelope::unseal)
     }
 
     /// Forgets a set; one that is not there is no error.

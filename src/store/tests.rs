@@ -50,6 +50,22 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
+fn the_line_of_time_is_there_after_a_restart() {
+    let root = tempfile::tempdir().expect("a directory");
+    let line = crate::clock::line();
+    {
+        let store = Store::open(root.path()).expect("open");
+        assert_eq!(store.line().expect("readable"), None);
+        store.put_line(&line).expect("written");
+    }
+    let store = Store::open(root.path()).expect("open again");
+    assert_eq!(store.line().expect("readable"), Some(line));
+    put(&root.path().join("clock.json"), b"{}");
+    assert!(store.line().is_err());
+    assert_eq!(store.line().expect("moved aside"), None);
+}
+
+#[test]
 fn records_are_there_after_a_restart_in_the_order_they_were_made() {
     let root = tempfile::tempdir().expect("a directory");
     let state = root.path().join("state");
@@ -178,4 +194,48 @@ fn a_uid_that_is_a_path_is_refused() {
     for uid in ["", "../a", "a/b", "a.b"] {
         assert!(store.put_pod(&record(uid, 1)).is_err(), "{uid}");
     }
+}
+
+#[test]
+fn an_end_is_kept_where_nothing_can_be_written() {
+    let root = tempfile::tempdir().expect("a directory");
+    let state = root.path().join("state");
+    let at = Timestamp::from_second(77).expect("a time");
+    let ending = PodRecord {
+        ending_since: Some(at),
+        ..record("a", 1)
+    };
+    let store = Store::open(&state).expect("open");
+    store.put_pod(&record("a", 1)).expect("written");
+    // What is in the way of the file that is to be written does what a full disk does.
+    let in_the_way = state.join("records/a.new");
+    fs::create_dir(&in_the_way).expect("a directory");
+    assert!(store.put_pod(&ending).is_err());
+    store.end_pod(&ending).expect("marked");
+    store.end_pod(&ending).expect("marked already");
+    let (found, corrupt) = store.pods().expect("read");
+    assert_eq!((found, corrupt), (vec![ending.clone()], Vec::new()));
+
+    fs::remove_dir(&in_the_way).expect("room");
+    store.end_pod(&ending).expect("written");
+    assert_eq!(store.pods().expect("read").0, [ending]);
+    store.remove_pod(&Uid::new("a")).expect("removed");
+    assert_eq!(store.pods().expect("read").0, []);
+    assert_eq!(
+        fs::read_dir(state.join("records")).expect("read").count(),
+        0
+    );
+}
+
+#[test]
+fn whether_an_agent_uses_a_directory_is_seen_from_outside() {
+    let root = tempfile::tempdir().expect("a directory");
+    let state = root.path().join("state");
+    let is_used = super::lock::is_used;
+    assert!(!is_used(&state), "there is none");
+    let store = Store::open(&state).expect("open");
+    assert!(is_used(&state));
+    drop(store);
+    assert!(!is_used(&state));
+    Store::open(&state).expect("looking leaves nothing behind");
 }

@@ -71,10 +71,15 @@ pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// The entries of a directory, by name.
 pub(super) fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    files(directory, ENTRY)
+}
+
+/// The files of a directory that end so, by name.
+pub(super) fn files(directory: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|e| e == ENTRY) {
+        if path.extension().is_some_and(|e| e == extension) {
             paths.push(path);
         }
     }

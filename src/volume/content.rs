@@ -43,13 +43,14 @@ pub(super) fn prepare(
             .map_err(Error::io(volume, "chmod", &path))?,
     }
     let group = context.fs_group();
-    writer::write(&path, &payload.files, group).map_err(Error::io(
+    writer::write(&path, &payload.files, group, context.progress).map_err(Error::io(
         volume,
         "write the content of",
         &path,
     ))?;
     if let Some(group) = group {
-        ownership::give(&path, group, ownership::Access::Read).map_err(Error::io(
+        let access = ownership::Access::Read;
+        ownership::give(&path, group, access, context.progress).map_err(Error::io(
             volume,
             "set the group of",
             &path,

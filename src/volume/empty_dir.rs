@@ -53,7 +53,8 @@ fn on_disk(context: &Context<'_>, volume: &str, path: &Path) -> Result<(), Error
     fs::set_permissions(&new, Permissions::from_mode(0o777))
         .map_err(Error::io(volume, "chmod", &new))?;
     if let Some(group) = context.fs_group() {
-        ownership::give(&new, group, ownership::Access::ReadWrite).map_err(Error::io(
+        let access = ownership::Access::ReadWrite;
+        ownership::give(&new, group, access, context.progress).map_err(Error::io(
             volume,
             "set the group of",
             &new,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::blocking::Stopped;
 use crate::model::Reason;
 
 /// A volume that could not be made or taken away.
@@ -68,6 +69,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Nobody waits for the volumes any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// Something of an ended pod could not be taken away.
     #[error("{operation} {}: {source}", path.display())]
     Teardown {

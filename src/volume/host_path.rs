@@ -1,6 +1,6 @@
 //! hostPath: a path of the host, checked to be what its type says, made where the type says so.
 //!
-//! Follows kubelet v1.36's `host_path` plugin. A path without a type is not looked at: what is
+//! Follows kubelet v1.36's `host_path` plugin. Of a path without a type anything is right: what is
 //! missing there is made by the runtime.
 
 use std::fs::{DirBuilder, Metadata, OpenOptions};
@@ -16,7 +16,12 @@ pub(super) fn prepare(volume: &str, source: &HostPathVolumeSource) -> Result<Pat
     let path = PathBuf::from(&source.path);
     let exists = path.symlink_metadata().is_ok();
     let (is, wanted): (fn(&Metadata) -> bool, _) = match source.type_.as_deref() {
-        None | Some("") => return Ok(path),
+        None | Some("") => {
+            // Whatever it says, but it must answer: the runtime would hang in it, and could not say
+            // of which volume.
+            drop(path.metadata());
+            return Ok(path);
+        }
         Some("DirectoryOrCreate") => {
             if !exists {
                 let mut builder = DirBuilder::new();

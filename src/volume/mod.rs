@@ -4,6 +4,10 @@
 //! One file per kind, with kubelet v1.36's layout (`UID/volumes/kubernetes.io~KIND/NAME`), checks,
 //! modes and messages. Preparing may be repeated at any time and continued after a crash at any
 //! point. Only volumes that some container uses are looked at, as kubelet does.
+//!
+//! Everything here may hang where a volume lies on a file system that does not answer: it is called
+//! on a thread of [`blocking`](crate::blocking), says by its [`Progress`] what it is at, and ends when it
+//! is asked to.
 
 mod content;
 mod empty_dir;
@@ -15,6 +19,7 @@ mod projected;
 mod teardown;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod usage;
 mod writer;
 
@@ -25,17 +30,19 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Volume;
 
+use crate::blocking::Progress;
 use crate::model::{DesiredPod, NodeFacts, VolumePaths, paths};
 
 pub use error::Error;
-pub use teardown::teardown;
-pub use usage::{Limited, limited};
+pub use teardown::{made, remove_left, teardown};
+pub use usage::{Limited, Usage, limited};
 
 /// What volumes are made of.
 struct Context<'a> {
     pod: &'a DesiredPod,
     node: &'a NodeFacts,
     pods_root: &'a Path,
+    progress: &'a Progress,
 }
 
 /// Checks and makes the pod's volumes, and writes the newest content of those that have some.
@@ -43,11 +50,17 @@ struct Context<'a> {
 /// # Errors
 ///
 /// The first volume that cannot be had; nothing that runs is touched by it.
-pub fn prepare(pod: &DesiredPod, pods_root: &Path, node: &NodeFacts) -> Result<VolumePaths, Error> {
+pub fn prepare(
+    pod: &DesiredPod,
+    pods_root: &Path,
+    node: &NodeFacts,
+    progress: &Progress,
+) -> Result<VolumePaths, Error> {
     let context = Context {
         pod,
         node,
         pods_root,
+        progress,
     };
     let used = used(pod);
     let mut paths = VolumePaths::new();
@@ -84,6 +97,16 @@ impl Context<'_> {
     /// Makes one volume; none for an image, which the runtime mounts itself.
     fn prepare(&self, volume: &Volume) -> Result<Option<PathBuf>, Error> {
         let name = volume.name.as_str();
+        let path = volume.host_path.as_ref().map(|source| &source.path);
+        let lies_at = path.map_or_else(
+            || paths::pod_directory(self.pod.key(), self.pods_root),
+            PathBuf::from,
+        );
+        // What hangs is told of in the words of what fails.
+        self.progress.begin(format!(
+            "MountVolume.SetUp failed for volume \"{name}\" : {}",
+            lies_at.display()
+        ))?;
         if let Some(source) = &volume.host_path {
             return host_path::prepare(name, source).map(Some);
         }

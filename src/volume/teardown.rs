@@ -1,16 +1,19 @@
 //! Takes away everything that was made on the host for a pod that has ended.
 //!
 //! Nothing outside is ever touched: mounts are unmounted first, nothing is removed while one is
-//! left, and links are removed, not followed. All errors are collected; the rest goes on.
+//! left, and links are removed, not followed. All errors are collected; the rest goes on. However much
+//! there is, it says that it goes on, and ends when it is asked to; it may be repeated.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use nix::mount::{MntFlags, umount2};
 
-use super::{Error, mounts};
-use crate::api::PodKey;
+use super::{Error, mounts, tree};
+use crate::api::{PodKey, Uid};
+use crate::blocking::Progress;
 use crate::model::paths;
 
 /// Unmounts and removes the pod's directory, its logs and the links to them; what is already gone
@@ -24,6 +27,7 @@ pub fn teardown(
     pods_root: &Path,
     pod_logs: &Path,
     container_logs: &Path,
+    progress: &Progress,
 ) -> Result<(), Error> {
     let mut errors = Vec::new();
     let directory = paths::pod_directory(key, pods_root);
@@ -35,18 +39,59 @@ pub fn teardown(
             source: io::ErrorKind::InvalidInput.into(),
         });
     }
-    match unmount(&directory) {
-        Ok(()) => errors.extend(remove(&directory).err()),
-        Err(error) => errors.push(error),
-    }
+    errors.extend(remove_left(&directory, progress).err());
     let logs = paths::log_directory(key, pod_logs);
-    errors.extend(unlink(key, &logs, container_logs).err());
-    errors.extend(remove(&logs).err());
+    errors.extend(unlink(key, &logs, container_logs, progress).err());
+    errors.extend(remove(&logs, progress).err());
     match errors.len() {
         0 => Ok(()),
         1 => Err(errors.remove(0)),
         _ => Err(Error::Several(errors)),
     }
+}
+
+/// Unmounts everything below a pod's directory, then removes it; nothing is removed while a mount is
+/// left.
+///
+/// # Errors
+///
+/// What could not be taken away.
+pub fn remove_left(directory: &Path, progress: &Progress) -> Result<(), Error> {
+    progress.begin(format!("unmount {}: it", directory.display()))?;
+    unmount(directory)?;
+    remove(directory, progress)
+}
+
+/// The uids that directories of pods were made for. Anything else that lies there is not the agent's.
+///
+/// # Errors
+///
+/// The directory cannot be listed; one that is not there has none.
+pub fn made(pods_root: &Path) -> Result<BTreeSet<Uid>, Error> {
+    let failed = |source| Error::Teardown {
+        operation: "list",
+        path: pods_root.to_owned(),
+        source,
+    };
+    let entries = match fs::read_dir(pods_root) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(e) => return Err(failed(e)),
+    };
+    let mut uids = BTreeSet::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        // A link is none.
+        let is_directory = entry.file_type().map_err(failed)?.is_dir();
+        let name = entry.file_name();
+        let uid = name
+            .to_str()
+            .filter(|name| uuid::Uuid::try_parse(name).is_ok());
+        if let Some(uid) = uid.filter(|_| is_directory) {
+            uids.insert(Uid::new(uid));
+        }
+    }
+    Ok(uids)
 }
 
 /// Whether a uid can name a directory of its own.
@@ -82,7 +127,12 @@ fn unmount(directory: &Path) -> Result<(), Error> {
 }
 
 /// Removes the links to the pod's logs.
-fn unlink(key: &PodKey, logs: &Path, container_logs: &Path) -> Result<(), Error> {
+fn unlink(
+    key: &PodKey,
+    logs: &Path,
+    container_logs: &Path,
+    progress: &Progress,
+) -> Result<(), Error> {
     let failed = |source| Error::Teardown {
         operation: "remove the log links in",
         path: container_logs.to_owned(),
@@ -95,6 +145,7 @@ fn unlink(key: &PodKey, logs: &Path, container_logs: &Path) -> Result<(), Error>
     };
     let prefix = format!("{}_{}_", key.name, key.namespace);
     for entry in entries {
+        progress.step()?;
         let entry = entry.map_err(failed)?;
         let ours = entry.file_name().to_string_lossy().starts_with(&prefix);
         let target = fs::read_link(entry.path());
@@ -105,13 +156,11 @@ fn unlink(key: &PodKey, logs: &Path, container_logs: &Path) -> Result<(), Error>
     Ok(())
 }
 
-fn remove(directory: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(directory) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::Teardown {
-            operation: "remove",
-            path: directory.to_owned(),
-            source: e,
-        }),
-        _ => Ok(()),
-    }
+fn remove(directory: &Path, progress: &Progress) -> Result<(), Error> {
+    progress.begin(format!("remove {}: it", directory.display()))?;
+    tree::remove(directory, progress).map_err(|source| Error::Teardown {
+        operation: "remove",
+        path: directory.to_owned(),
+        source,
+    })
 }

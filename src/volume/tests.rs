@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::projected::payload;
 use super::{Context, Error, prepare, teardown};
+use crate::blocking::Progress;
 use crate::model::{DesiredPod, NodeFacts};
 
 fn objects() -> Vec<Value> {
@@ -23,6 +24,7 @@ fn files(volume: Value) -> Result<Vec<String>, String> {
         pod: &pod,
         node: &NodeFacts::default(),
         pods_root: std::path::Path::new("/nowhere"),
+        progress: &Progress::default(),
     };
     let volumes = pod.spec().volumes.as_deref().unwrap_or_default();
     let payload = payload(&context, &volumes[0]).map_err(|e| e.reason().message)?;
@@ -97,7 +99,12 @@ fn only_volumes_in_use_are_looked_at() {
     let try_one = |name: &str| {
         let spec = json!({"containers": mounts(name), "volumes": volumes});
         let pod = DesiredPod::of_test(spec, &[]);
-        prepare(&pod, root.path(), &NodeFacts::default())
+        prepare(
+            &pod,
+            root.path(),
+            &NodeFacts::default(),
+            &Progress::default(),
+        )
     };
     assert_eq!(try_one("good").expect("prepared").len(), 1);
     assert!(matches!(try_one("bad"), Err(Error::HostPathType { .. })));
@@ -124,7 +131,7 @@ fn teardown_takes_what_is_the_pods_and_no_more() {
     std::os::unix::fs::symlink(at("pods"), at("links/set-abcde_team_c-2.log")).expect("a link");
     let (pods, logs_root, links) = (at("pods"), at("logs"), at("links"));
     for _ in 0..2 {
-        teardown(pod.key(), &pods, &logs_root, &links).expect("torn down");
+        teardown(pod.key(), &pods, &logs_root, &links, &Progress::default()).expect("torn down");
     }
     assert!(!at("pods/1-2").exists() && at("pods/other").exists());
     assert!(at("precious").exists() && !at(logs).exists());

@@ -1,15 +1,17 @@
 //! How much of the disk an emptyDir uses, for those that have a limit.
 //!
 //! As kubelet's `fs.DiskUsage`: blocks, not lengths; a file with several names once; other file
-//! systems not, links not followed. It only reads. A walk blocks, so it is made on another thread,
-//! and is given up when it is told to stop.
+//! systems not, links not followed, and however deep directories lie below each other. It only reads.
+//! A walk blocks, so it is made on another thread, and is given up when it is told to stop.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Stat, fstat};
+
+use super::tree::{Found, Walk};
+use crate::blocking::Progress;
 use crate::model::{DesiredPod, paths};
 
 /// The unit of `st_blocks`.
@@ -46,46 +48,60 @@ pub fn limited(pod: &DesiredPod, pods_root: &Path) -> Vec<Limited> {
     limited.collect()
 }
 
+/// What a volume uses.
+#[derive(Debug)]
+pub struct Usage {
+    /// The bytes of what could be read.
+    pub bytes: u64,
+    /// The first thing that could not be read and is not counted.
+    pub unread: Option<io::Error>,
+}
+
 impl Limited {
-    /// The bytes it uses; `None` when it was told to stop, or the volume is not there. What goes
-    /// away during the walk is not counted.
+    /// What it uses; `None` when the volume is not there. What goes away during the walk is not
+    /// counted, and what cannot be read neither: the rest is.
     ///
     /// # Errors
-    /// When a directory cannot be read.
-    pub fn used(&self, stop: &dyn Fn() -> bool) -> io::Result<Option<u64>> {
-        let Some(root) = present(fs::symlink_metadata(&self.path))? else {
+    /// When it cannot be read at all, or it was told to stop.
+    pub fn used(&self, progress: &Progress) -> io::Result<Option<Usage>> {
+        let doing = format!("volume \"{}\" ({})", self.volume, self.path.display());
+        progress.begin(doing)?;
+        let Some(mut walk) = present(Walk::open(&self.path))? else {
             return Ok(None);
         };
-        let mut bytes = root.blocks() * BLOCK;
         let mut linked = BTreeSet::new();
-        let mut unread = vec![self.path.clone()];
-        while let Some(directory) = unread.pop() {
-            let Some(entries) = present(fs::read_dir(&directory))? else {
-                continue;
+        let mut usage = Usage {
+            bytes: 0,
+            unread: None,
+        };
+        while let Some(found) = walk.next()? {
+            progress.step()?;
+            let found = match found {
+                Found::Entered => fstat(walk.at()?)?,
+                Found::Other => match present(walk.stat())? {
+                    Some(file) if counts(&walk, &file, &mut linked)? => file,
+                    _ => continue,
+                },
+                Found::Unread(error) => {
+                    // Another file system is not the volume's.
+                    if error.kind() != io::ErrorKind::CrossesDevices {
+                        usage.unread.get_or_insert_with(|| walk.locate(&error));
+                    }
+                    continue;
+                }
+                Found::Left | Found::Lost => continue,
             };
-            for entry in entries {
-                if stop() {
-                    return Ok(None);
-                }
-                let Some(entry) = present(entry)? else {
-                    continue;
-                };
-                let Some(found) = present(entry.metadata())? else {
-                    continue;
-                };
-                if found.dev() != root.dev() {
-                    continue;
-                }
-                if found.is_dir() {
-                    unread.push(entry.path());
-                } else if found.nlink() > 1 && !linked.insert(found.ino()) {
-                    continue;
-                }
-                bytes += found.blocks() * BLOCK;
-            }
+            let blocks = u64::try_from(found.st_blocks).unwrap_or(0);
+            usage.bytes = usage.bytes.saturating_add(blocks.saturating_mul(BLOCK));
         }
-        Ok(Some(bytes))
+        Ok(Some(usage))
     }
+}
+
+/// Whether a file is on its directory's file system, and was not counted under another name.
+fn counts(walk: &Walk, file: &Stat, linked: &mut BTreeSet<(u64, u64)>) -> io::Result<bool> {
+    Ok(file.st_dev == fstat(walk.at()?)?.st_dev
+        && (file.st_nlink <= 1 || linked.insert((file.st_dev, file.st_ino))))
 }
 
 /// None for what is not there, or not any more.
@@ -99,6 +115,8 @@ fn present<T>(found: io::Result<T>) -> io::Result<Option<T>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const MIB: usize = 1 << 20;
@@ -111,16 +129,36 @@ mod tests {
         }
     }
 
+    fn used(path: &Path) -> u64 {
+        let usage = volume(path).used(&Progress::default());
+        let usage = usage.expect("it can be read").expect("it is there");
+        assert!(usage.unread.is_none(), "{usage:?}");
+        usage.bytes
+    }
+
+    #[test]
+    fn what_lies_past_path_max_counts() {
+        let root = tempfile::tempdir().expect("a directory");
+        let tree = root.path().join("tree");
+        fs::create_dir(&tree).expect("a directory");
+        fs::File::create(tree.join("hidden"))
+            .and_then(|mut file| io::Write::write_all(&mut file, &vec![1; MIB]))
+            .expect("a file");
+        // Each is moved into the next, as a container can.
+        for _ in 0..60 {
+            let above = root.path().join("above");
+            fs::create_dir(&above).expect("a directory");
+            fs::rename(&tree, above.join("d".repeat(100))).expect("moved");
+            fs::rename(&above, &tree).expect("moved");
+        }
+        assert!(used(&tree) >= MIB as u64);
+    }
+
     #[test]
     fn files_count_once_and_links_not() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path();
-        let used = || {
-            volume(path)
-                .used(&|| false)
-                .expect("it can be read")
-                .expect("it is there")
-        };
+        let used = || used(path);
         let before = used();
         fs::create_dir_all(path.join("a/b")).expect("directories");
         fs::File::create(path.join("a/b/one"))
@@ -138,17 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_can_be_stopped_and_what_is_gone_is_nothing() {
+    fn what_is_gone_is_nothing() {
         let directory = tempfile::tempdir().expect("a directory");
-        fs::File::create(directory.path().join("one")).expect("a file");
-        assert_eq!(
-            volume(directory.path())
-                .used(&|| true)
-                .expect("it can be read"),
-            None
-        );
         let gone = directory.path().join("gone");
-        assert_eq!(volume(&gone).used(&|| false).expect("no error"), None);
+        let used = volume(&gone).used(&Progress::default());
+        assert!(used.expect("no error").is_none());
     }
 
     #[test]

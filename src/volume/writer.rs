@@ -7,13 +7,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-use super::ownership;
+use super::{ownership, tree};
+use crate::blocking::Progress;
+use crate::files::{self, Links};
 
 const DATA: &str = "..data";
 const NEW_DATA: &str = "..data_tmp";
+/// So many bytes are written at a time.
+const PIECE: usize = 256 << 10;
 
 /// One file of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +33,7 @@ pub(super) fn write(
     volume: &Path,
     files: &BTreeMap<String, File>,
     group: Option<u32>,
+    progress: &Progress,
 ) -> io::Result<()> {
     if let Some(path) = files.keys().find(|path| !is_inside(path)) {
         return Err(io::Error::other(format!(
@@ -40,35 +45,40 @@ pub(super) fn write(
         .as_ref()
         .is_some_and(|name| holds(&volume.join(name), files, group.is_some()));
     if !unchanged {
-        let name = next_name(volume, current.as_deref());
+        let name = next_name(volume, current.as_deref(), progress)?;
         let directory = volume.join(&name);
-        fill(&directory, files)?;
+        fill(&directory, files, progress)?;
         if let Some(group) = group {
-            ownership::give(&directory, group, ownership::Access::Read)?;
+            ownership::give(&directory, group, ownership::Access::Read, progress)?;
         }
         let link = volume.join(NEW_DATA);
-        remove(&link)?;
+        tree::remove(&link, progress)?;
         symlink(&name, &link)?;
         fs::rename(&link, volume.join(DATA))?;
     }
-    link_names(volume, files)?;
-    remove_stale(volume, files)
+    link_names(volume, files, progress)?;
+    remove_stale(volume, files, progress)
 }
 
 /// A name for the new directory that is not in use; times are not needed to tell two apart.
-fn next_name(volume: &Path, current: Option<&Path>) -> PathBuf {
+fn next_name(volume: &Path, current: Option<&Path>, progress: &Progress) -> io::Result<PathBuf> {
     let number = current
         .and_then(|name| name.to_str()?.strip_prefix("..")?.parse::<u64>().ok())
         .unwrap_or(0);
-    (number + 1..)
-        .map(|n| PathBuf::from(format!("..{n:010}")))
-        .find(|name| remove(&volume.join(name)).is_ok())
-        .unwrap_or_else(|| PathBuf::from("..0"))
+    for n in number.saturating_add(1)..u64::MAX {
+        progress.step()?;
+        let name = PathBuf::from(format!("..{n:010}"));
+        if tree::remove(&volume.join(&name), progress).is_ok() {
+            return Ok(name);
+        }
+    }
+    Err(io::Error::other("no name is left for the volume's files"))
 }
 
-fn fill(directory: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
+fn fill(directory: &Path, files: &BTreeMap<String, File>, progress: &Progress) -> io::Result<()> {
     make(directory)?;
     for (path, file) in files {
+        progress.step()?;
         let mut above: Vec<&Path> = Path::new(path).ancestors().skip(1).collect();
         above.pop();
         for parent in above.iter().rev() {
@@ -78,8 +88,12 @@ fn fill(directory: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
         let mut opened = OpenOptions::new()
             .write(true)
             .create_new(true)
+            .mode(0o600)
             .open(&path)?;
-        opened.write_all(&file.content)?;
+        for piece in file.content.chunks(PIECE) {
+            progress.step()?;
+            opened.write_all(piece)?;
+        }
         opened.set_permissions(Permissions::from_mode(file.mode))?;
     }
     Ok(())
@@ -102,8 +116,15 @@ fn holds(directory: &Path, files: &BTreeMap<String, File>, is_given: bool) -> bo
         let mode = at.metadata().map_or(0, |m| m.permissions().mode() & 0o777);
         found.contains(Path::new(path))
             && mode == (file.mode | if is_given { 0o440 } else { 0 }) & 0o777
-            && fs::read(&at).is_ok_and(|content| content == file.content)
+            && contains(&at, &file.content)
     })
+}
+
+/// Whether a file holds exactly this; whoever mounts the volume may have put anything there.
+fn contains(path: &Path, content: &[u8]) -> bool {
+    files::open(path, Links::Refuse)
+        .and_then(|mut file| files::read_all(&mut file, content.len() as u64))
+        .is_ok_and(|have| have == content)
 }
 
 /// Every file below a directory, by its path in it.
@@ -121,27 +142,35 @@ fn list(directory: &Path, inside: &Path, found: &mut BTreeSet<PathBuf>) -> io::R
 }
 
 /// Makes the links by which the files are found: one for each first name.
-fn link_names(volume: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
+fn link_names(
+    volume: &Path,
+    files: &BTreeMap<String, File>,
+    progress: &Progress,
+) -> io::Result<()> {
     for name in first_names(files) {
         let link = volume.join(&name);
         let target = Path::new(DATA).join(&name);
         if fs::read_link(&link).is_ok_and(|have| have == target) {
             continue;
         }
-        remove(&link)?;
+        tree::remove(&link, progress)?;
         symlink(target, link)?;
     }
     Ok(())
 }
 
 /// Removes what is neither a name of the files nor their directory.
-fn remove_stale(volume: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
+fn remove_stale(
+    volume: &Path,
+    files: &BTreeMap<String, File>,
+    progress: &Progress,
+) -> io::Result<()> {
     let names = first_names(files);
     let current = fs::read_link(volume.join(DATA))?;
     for entry in fs::read_dir(volume)? {
         let name = PathBuf::from(entry?.file_name());
         if name != Path::new(DATA) && name != current && !names.contains(&name) {
-            remove(&volume.join(name))?;
+            tree::remove(&volume.join(name), progress)?;
         }
     }
     Ok(())
@@ -153,19 +182,6 @@ fn first_names(files: &BTreeMap<String, File>) -> BTreeSet<PathBuf> {
         .filter_map(|path| Path::new(path).components().next())
         .map(|name| PathBuf::from(name.as_os_str()))
         .collect()
-}
-
-/// Removes a file, link or whole directory; what is not there is fine.
-fn remove(path: &Path) -> io::Result<()> {
-    let removed = match path.symlink_metadata() {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(e) => Err(e),
-    };
-    match removed {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// Whether a path stays in the volume and does not take the writer's own names.
@@ -188,17 +204,21 @@ mod tests {
             .collect()
     }
 
+    fn put(volume: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
+        write(volume, files, None, &Progress::default())
+    }
+
     #[test]
     fn content_is_exchanged_as_a_whole() {
         let root = tempfile::tempdir().expect("a directory");
         let root = root.path();
-        write(root, &files(&[("a", "1"), ("sub/dir/b", "2")]), None).expect("written");
+        put(root, &files(&[("a", "1"), ("sub/dir/b", "2")])).expect("written");
         let first = fs::read_link(root.join(DATA)).expect("a link");
         assert_eq!(fs::read_to_string(root.join("sub/dir/b")).expect("b"), "2");
-        write(root, &files(&[("a", "1"), ("sub/dir/b", "2")]), None).expect("written");
+        put(root, &files(&[("a", "1"), ("sub/dir/b", "2")])).expect("written");
         assert_eq!(fs::read_link(root.join(DATA)).expect("a link"), first);
 
-        write(root, &files(&[("a", "3"), ("c", "4")]), None).expect("written");
+        put(root, &files(&[("a", "3"), ("c", "4")])).expect("written");
         assert_ne!(fs::read_link(root.join(DATA)).expect("a link"), first);
         assert_eq!(fs::read_to_string(root.join("a")).expect("a"), "3");
         let mut names: Vec<_> = fs::read_dir(root)
@@ -214,10 +234,10 @@ mod tests {
     fn a_write_after_a_crash_puts_things_right() {
         let root = tempfile::tempdir().expect("a directory");
         let root = root.path();
-        write(root, &files(&[("a", "1")]), None).expect("written");
+        put(root, &files(&[("a", "1")])).expect("written");
         fs::create_dir(root.join("..0000000002")).expect("half a write");
         symlink("..0000000002", root.join(NEW_DATA)).expect("a link");
-        write(root, &files(&[("a", "2")]), None).expect("written");
+        put(root, &files(&[("a", "2")])).expect("written");
         assert_eq!(fs::read_to_string(root.join("a")).expect("a"), "2");
         assert!(!root.join(NEW_DATA).exists());
     }
@@ -226,7 +246,7 @@ mod tests {
     fn paths_out_of_the_volume_are_refused() {
         let root = tempfile::tempdir().expect("a directory");
         for path in ["../x", "a/../../x", "/x", "..data"] {
-            assert!(write(root.path(), &files(&[(path, "")]), None).is_err());
+            assert!(put(root.path(), &files(&[(path, "")])).is_err());
         }
     }
 }

@@ -14,6 +14,10 @@ pub fn register(suite: &mut Suite) {
         "crashes::are_restarted_at_once",
         a_crash_is_restarted_at_once,
     );
+    suite.together(
+        "crashes::of_init_containers_at_once",
+        init_containers_at_once,
+    );
     suite.together("crashes::further_ones_back_off", further_crashes_back_off);
     suite.together(
         "crashes::a_killed_sandbox_is_made_anew",
@@ -101,4 +105,34 @@ fn a_killed_sandbox_is_made_anew(containerd: &Arc<Containerd>) {
 fn kill(pid: u32) {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).expect("a process id"));
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("kill a process");
+}
+
+/// Init containers that end before their start is answered are not taken to run.
+fn init_containers_at_once(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "crash-init");
+    agent.ready();
+    let one = |n: usize| {
+        format!(
+            "{{name: i{n}, image: docker.io/library/busybox:latest, imagePullPolicy: IfNotPresent, \
+             command: [/bin/true]}}"
+        )
+    };
+    let all: Vec<_> = (0..12).map(one).collect();
+    let line = format!("initContainers: [{}]", all.join(", "));
+    let set = Set {
+        pod: &["hostNetwork: true", &line],
+        ..sleeper("quick")
+    };
+    for round in 0..2 {
+        let word = format!("echo round{round}");
+        agent.put("a.yaml", &set.yaml().replace("echo up", &word));
+        agent.wait_for(SOON * 2, "the pod runs", || {
+            let running = agent.running_of("quick");
+            let log = running.first().map(|one| agent.container_log(one));
+            match log {
+                Some(log) if log.contains(&word[5..]) => Ok(()),
+                log => Err(format!("{log:?}; {}", agent.setlet(&["status"]))),
+            }
+        });
+    }
 }

@@ -16,6 +16,8 @@ use crate::suite::Suite;
 pub fn register(suite: &mut Suite) {
     suite.together("failures::a_command_that_is_not_there", no_command);
     suite.together("failures::too_much_memory_of_a_pod", too_much_memory);
+    suite.together("failures::a_record_containerd_lost", a_lost_record);
+    suite.together("failures::a_task_containerd_kept", a_kept_task);
 }
 
 fn wait_status(agent: &Agent, set: &str, is_it: impl Fn(&Value) -> bool) -> Value {
@@ -93,4 +95,56 @@ fn pod_memory(container: &Container) -> String {
         Some(std::fs::read_to_string(pod).ok()?.trim().to_owned())
     };
     cgroups.lines().find_map(of).expect("the pod's limit")
+}
+
+/// A container that was taken out of containerd behind the back of its CRI, which still lists it: the pod
+/// goes on with another one, and ends.
+fn a_lost_record(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "failures-lost");
+    agent.ready();
+    agent.put("a.yaml", &sleeper("gone").yaml());
+    let before = agent.wait_running("gone", 1).remove(0);
+    // CRI deletes the task that ended as well: whoever is second is told so, and it is gone.
+    containerd.ctr(&["tasks", "kill", "--signal", "SIGKILL", &before.id]);
+    agent.wait_for(SOON, "its record is taken away", || {
+        containerd.try_ctr(&["containers", "rm", &before.id])
+    });
+    agent.wait_for(SOON, "another container runs", || {
+        match agent.running_of("gone").first() {
+            Some(one) if one.id != before.id => Ok(()),
+            one => Err(format!("{one:?}")),
+        }
+    });
+    agent.remove("a.yaml");
+    agent.wait_empty();
+    agent.wait_for(SOON, "the agent has forgotten it", || {
+        let status = agent.setlet(&["status"]);
+        if status.contains("gone-") {
+            Err(status)
+        } else {
+            Ok(())
+        }
+    });
+}
+
+/// A task of an ended container that containerd's CRI does not know of, as a start that was cut off may
+/// leave one: CRI refuses to remove the container, and the pod ends all the same.
+fn a_kept_task(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "failures-kept");
+    agent.ready();
+    agent.put("a.yaml", &sleeper("kept").yaml());
+    let before = agent.wait_running("kept", 1).remove(0);
+    // The container ends and another follows; of the ended one there is no task then.
+    containerd.ctr(&["tasks", "kill", "--signal", "SIGKILL", &before.id]);
+    agent.wait_for(SOON, "another container runs", || {
+        match agent.running_of("kept").first() {
+            Some(one) if one.id != before.id => Ok(()),
+            one => Err(format!("{one:?}")),
+        }
+    });
+    agent.wait_for(SOON, "the ended container has a task again", || {
+        containerd.try_ctr(&["tasks", "start", "--detach", "--null-io", &before.id])
+    });
+    agent.remove("a.yaml");
+    agent.wait_empty();
 }

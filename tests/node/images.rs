@@ -5,7 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::harness::agent::SOON;
 use crate::harness::containerd::run;
@@ -31,6 +32,14 @@ pub fn register(suite: &mut Suite) {
     suite.together(
         "images::a_present_archive_is_skipped",
         a_present_archive_is_skipped,
+    );
+    suite.together(
+        "images::names_by_digest_run_without_a_registry",
+        names_by_digest_run_without_a_registry,
+    );
+    suite.together(
+        "images::what_cannot_be_unpacked_leaves_the_old_pod",
+        what_cannot_be_unpacked_leaves_the_old_pod,
     );
     suite.alone(
         "images::imported_images_outlive_the_garbage_collector",
@@ -124,7 +133,7 @@ fn archives_of_each_kind_run_without_a_registry(containerd: &Arc<Containerd>) {
     }
     agent.ready();
     let report = report(&agent);
-    assert_eq!(report["archives"], serde_json::json!([]), "{report:#}");
+    assert_eq!(report["archives"], json!([]), "{report:#}");
 }
 
 fn a_later_archive_is_imported(containerd: &Arc<Containerd>) {
@@ -158,13 +167,25 @@ fn a_bad_archive_is_named_and_blocks_nothing(containerd: &Arc<Containerd>) {
     let images = directory(&agent);
     std::fs::write(images.join("a-text.tar"), "no archive").expect("write");
     std::fs::write(images.join("c-cut.tar"), &bytes[..bytes.len() / 2]).expect("write");
+    let layer = vec![0; 1024];
+    let other = config("no-such-architecture", &layer);
+    let other = saved("preload.test/other:v1", &other, &layer);
+    std::fs::write(images.join("a-other.tar"), other).expect("write");
+    let broken = saved("preload.test/broken:v1", "{no json", &layer);
+    std::fs::write(images.join("a-broken.tar"), broken).expect("write");
     agent.put("good.yaml", &manifest("good", name, "Never"));
     agent.start();
     agent.wait_running("good", 1);
     agent.ready();
     let status = agent.wait_for(SOON, "both bad archives are named", || {
         let status = agent.setlet(&["status"]);
-        if status.contains("a-text.tar: it is") && status.contains("c-cut.tar: it is cut short") {
+        let said = [
+            "a-text.tar: it is",
+            "c-cut.tar: it is cut short",
+            "another platform: linux/no-such-architecture; this machine is linux/",
+            "a-broken.tar: c.json in it cannot be understood",
+        ];
+        if said.iter().all(|said| status.contains(said)) {
             Ok(status)
         } else {
             Err(status)
@@ -172,8 +193,9 @@ fn a_bad_archive_is_named_and_blocks_nothing(containerd: &Arc<Containerd>) {
     });
     assert!(!status.contains("b-good.tar"), "{status}");
     // What is mended is taken.
-    std::fs::remove_file(images.join("a-text.tar")).expect("remove");
-    std::fs::remove_file(images.join("c-cut.tar")).expect("remove");
+    for name in ["a-text.tar", "a-other.tar", "a-broken.tar", "c-cut.tar"] {
+        std::fs::remove_file(images.join(name)).expect("remove");
+    }
     agent.wait_for(
         SOON,
         "nothing is bad any more",
@@ -181,6 +203,105 @@ fn a_bad_archive_is_named_and_blocks_nothing(containerd: &Arc<Containerd>) {
             Some(list) if list.is_empty() => Ok(()),
             other => Err(format!("{other:?}")),
         },
+    );
+}
+
+/// The digest of bytes, as images have it.
+fn digest(bytes: &[u8]) -> String {
+    let hex = Sha256::digest(bytes);
+    let hex: String = hex.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+fn config(architecture: &str, layer: &[u8]) -> String {
+    let config = json!({"os": "linux", "architecture": architecture, "config": {"Cmd": ["sh"]},
+        "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}});
+    config.to_string()
+}
+
+/// What `docker save` wrote before version 25, of one image.
+fn saved(name: &str, config: &str, layer: &[u8]) -> Vec<u8> {
+    let manifest = json!([{"Config": "c.json", "RepoTags": [name], "Layers": ["layer.tar"]}]);
+    let manifest = manifest.to_string();
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, bytes) in [
+        ("layer.tar", layer),
+        ("c.json", config.as_bytes()),
+        ("manifest.json", manifest.as_bytes()),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        let added = archive.append_data(&mut header, path, bytes);
+        added.expect("an archive in memory");
+    }
+    archive.into_inner().expect("an archive in memory")
+}
+
+fn names_by_digest_run_without_a_registry(containerd: &Arc<Containerd>) {
+    let mut agent = Agent::new(containerd, "images-digest");
+    let archive = Image::named("docker.io/by-digest:v1")
+        .label("v", "by-digest")
+        .oci_archive(&agent.dir().join("tmp"));
+    let index = run(Command::new("tar")
+        .arg("-xOf")
+        .arg(&archive)
+        .arg("index.json"));
+    let index: Value = serde_json::from_str(&index).expect("index.json");
+    let digest = index["manifests"][0]["digest"].as_str().expect("a digest");
+    place(&agent, &archive, "by-digest.tar");
+    for (set, image) in [
+        ("digest", format!("by-digest@{digest}")),
+        ("both", format!("docker.io/library/by-digest:v1@{digest}")),
+        ("tag", "index.docker.io/by-digest:v1".to_owned()),
+    ] {
+        agent.put(&format!("{set}.yaml"), &manifest(set, &image, "Never"));
+    }
+    agent.start();
+    for set in ["digest", "both", "tag"] {
+        agent.wait_running(set, 1);
+    }
+}
+
+fn what_cannot_be_unpacked_leaves_the_old_pod(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "images-unpack");
+    agent.put("set.yaml", &sleeper("unpack").yaml());
+    let before = agent.wait_running("unpack", 1);
+    let layer = vec![b'x'; 4096];
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let config = config(architecture, &layer);
+    let is_told = |what: &str, words: [&str; 2]| {
+        agent.wait_for(SOON, what, || {
+            let told = report(&agent).to_string();
+            let all = words.iter().all(|word| told.contains(word));
+            all.then_some(()).ok_or(told)
+        });
+        assert_eq!(agent.running_of("unpack"), before, "the old pod runs on");
+    };
+    // Brought by an archive it is no image at all.
+    let archive = agent.dir().join("tmp/broken.tar");
+    let name = "preload.test/unpack:v1";
+    std::fs::write(&archive, saved(name, &config, &layer)).expect("write");
+    place(&agent, &archive, "broken.tar");
+    agent.put("set.yaml", &manifest("unpack", name, "Never"));
+    is_told(
+        "the archive is named",
+        ["cannot be unpacked", "ErrImageNeverPull"],
+    );
+    // Brought by somebody else it is unpacked before the old pod is stopped.
+    let archive = agent.dir().join("tmp/other.tar");
+    let name = "preload.test/unpack:v2";
+    std::fs::write(&archive, saved(name, &config, &layer)).expect("write");
+    let path = archive.to_str().expect("a path");
+    containerd.ctr(&["images", "import", "--no-unpack", path]);
+    agent.put("set.yaml", &manifest("unpack", name, "Never"));
+    is_told(
+        "the image is named",
+        ["is present and cannot be unpacked", name],
     );
 }
 

@@ -27,6 +27,7 @@ pub fn register(suite: &mut Suite) {
         what_cannot_come_is_named,
     );
     suite.together("order::an_update_waits", an_update_waits);
+    suite.together("order::updates_of_both_at_once", updates_of_both);
 }
 
 /// A set that comes after these.
@@ -289,4 +290,64 @@ fn an_update_waits(containerd: &Arc<Containerd>) {
             log => Err(format!("{log:?}")),
         }
     });
+}
+
+/// Where the set that is waited for is updated in the same instant and does not become ready, the pod
+/// that runs goes on, with a host port too: then the new one has no sandbox before the old one ends.
+fn updates_of_both(containerd: &Arc<Containerd>) {
+    let agent = Agent::started(containerd, "order-both");
+    let base = sleeper("base");
+    let never = Set {
+        container: &["readinessProbe: {exec: {command: [\"false\"]}, periodSeconds: 1}"],
+        ..sleeper("base")
+    };
+    let port = |script| {
+        let set = Set {
+            script,
+            annotations: &["setlet.dev/after: base"],
+            container: &["ports: [{containerPort: 80, hostPort: 39471}]"],
+            ..sleeper("top")
+        };
+        set.yaml()
+    };
+    let plain = follower("plain", "base");
+    agent.put(
+        "all.yaml",
+        &[base.yaml(), plain.clone(), port(base.script)].join("---\n"),
+    );
+    let before = ["plain", "top"].map(|set| agent.wait_running(set, 1));
+    let old = agent.wait_running("base", 1);
+    let new = [
+        never.yaml(),
+        plain.replace("echo up", "echo new"),
+        port(never.script).replace("echo up", "echo new"),
+    ];
+    agent.put("all.yaml", &new.join("---\n"));
+    agent.wait_for(SOON, "the base is another one", || {
+        match agent.running_of("base").as_slice() {
+            [one] if one.id != old[0].id => Ok(()),
+            found => Err(format!("{found:?}")),
+        }
+    });
+    wait_status(
+        &agent,
+        &["WaitingFor: set default/base: it has no ready pod"],
+    );
+    std::thread::sleep(Duration::from_secs(2));
+    let now = ["plain", "top"].map(|set| agent.running_of(set));
+    assert_eq!(now, before, "the old pods go on\n{}", agent.log_tail());
+    agent.put(
+        "all.yaml",
+        &[base.yaml(), new[1].clone(), new[2].clone()].join("---\n"),
+    );
+    for set in ["plain", "top"] {
+        agent.wait_for(SOON, &format!("{set} is updated"), || {
+            let running = agent.running_of(set);
+            let log = running.first().map(|one| agent.container_log(one));
+            match log {
+                Some(log) if log.ends_with(" new\n") => Ok(()),
+                log => Err(format!("{log:?}")),
+            }
+        });
+    }
 }

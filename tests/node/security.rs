@@ -131,7 +131,7 @@ fn what_is_refused(containerd: &Arc<Containerd>) {
     agent.ready();
     for (name, _, why) in cases {
         agent.wait_for(SOON, &format!("{name} is refused"), || {
-            let explained = agent.setlet(&["explain", name]);
+            let explained = agent.try_setlet(&["explain", name]).stdout;
             if explained.contains(why) {
                 Ok(())
             } else {

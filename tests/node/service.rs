@@ -14,8 +14,16 @@ use crate::suite::Suite;
 pub fn register(suite: &mut Suite) {
     suite.together("service::notifies_its_manager", notifies_its_manager);
     suite.together(
+        "service::is_started_without_a_runtime",
+        is_started_without_a_runtime,
+    );
+    suite.together(
         "service::the_socket_and_its_paths",
         the_socket_and_its_paths,
+    );
+    suite.together(
+        "service::modes_do_not_depend_on_the_umask",
+        modes_do_not_depend_on_the_umask,
     );
     suite.together("service::logs_as_kubectl", logs_as_kubectl);
     suite.together(
@@ -23,6 +31,36 @@ pub fn register(suite: &mut Suite) {
         one_agent_a_state_directory,
     );
     suite.together("service::a_bad_configuration", a_bad_configuration);
+    suite.together("service::the_log_level_is_followed", log_level);
+}
+
+/// A level in the configuration takes effect at once, up and down.
+fn log_level(containerd: &Arc<Containerd>) {
+    let mut agent = Agent::started(containerd, "level");
+    agent.ready();
+    let debugged = |agent: &Agent| agent.log_tail().matches(" DEBUG ").count();
+    assert_eq!(debugged(&agent), 0, "{}", agent.log_tail());
+    agent.config["log"] = serde_json::json!({"level": "debug"});
+    agent.reload();
+    agent.put("a.yaml", &sleeper("told").yaml());
+    agent.wait_running("told", 1);
+    agent.wait_for(SOON, "details are logged", || match debugged(&agent) {
+        0 => Err(agent.log_tail()),
+        _ => Ok(()),
+    });
+    agent.config["log"] = serde_json::json!({"level": "error"});
+    agent.reload();
+    agent.put("bad.yaml", "kind: [");
+    agent.wait_for(SOON, "the file is refused", || {
+        let status = agent.setlet(&["status"]);
+        if status.contains("bad.yaml") {
+            Ok(())
+        } else {
+            Err(status)
+        }
+    });
+    let log = agent.log_tail();
+    assert!(!log.contains("bad.yaml"), "{log}");
 }
 
 /// The messages a service manager would have read until one has all of `wanted`.
@@ -60,12 +98,39 @@ fn notifies_its_manager(containerd: &Arc<Containerd>) {
     for _ in 0..3 {
         heard(&socket, &["WATCHDOG=1"]);
     }
+    // A reload is over for its manager when the configuration was read.
+    agent.reload();
+    let said = heard(&socket, &["RELOADING=1", "READY=1"]);
+    let begins = |word: &str| said.iter().position(|text| text.contains(word));
+    assert!(begins("RELOADING=1") < begins("READY=1"), "{said:?}");
+    assert!(
+        said.iter()
+            .any(|text| text.contains("RELOADING=1") && text.contains("MONOTONIC_USEC=")),
+        "{said:?}"
+    );
     let (status, took) = agent.term();
     assert!(
         status.success() && took < Duration::from_secs(1),
         "{status} {took:?}"
     );
     heard(&socket, &["STOPPING=1"]);
+}
+
+/// A machine whose runtime is installed later, or is late: a manager that waited for it would end the
+/// agent.
+fn is_started_without_a_runtime(containerd: &Arc<Containerd>) {
+    let mut agent = Agent::new(containerd, "noruntime");
+    let path = agent.dir().join("notify.sock");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    socket.set_read_timeout(Some(SOON)).expect("a timeout");
+    agent.env = vec![("NOTIFY_SOCKET".to_owned(), path.display().to_string())];
+    let missing = agent.dir().join("no-runtime.sock");
+    agent.config["containerRuntimeEndpoint"] =
+        serde_json::json!(format!("unix://{}", missing.display()));
+    agent.start();
+    heard(&socket, &["READY=1", "no-runtime.sock"]);
+    let status = agent.setlet(&["status"]);
+    assert!(status.contains("not ready"), "{status}");
 }
 
 fn the_socket_and_its_paths(containerd: &Arc<Containerd>) {
@@ -107,6 +172,29 @@ fn the_socket_and_its_paths(containerd: &Arc<Containerd>) {
             Err(metrics)
         }
     });
+}
+
+fn modes_do_not_depend_on_the_umask(containerd: &Arc<Containerd>) {
+    for (node, umask) in [("open", "000"), ("closed", "077")] {
+        let mut agent = Agent::new(containerd, &format!("umask-{node}"));
+        agent.umask = umask;
+        agent.start();
+        agent.put("a.yaml", &sleeper("modes").yaml());
+        agent.wait_running("modes", 1);
+        for (path, wanted) in [
+            ("run", 0o755),
+            ("run/setlet.sock", 0o660),
+            ("images", 0o755),
+            ("log", 0o755),
+            ("log/pods", 0o755),
+            ("log/containers", 0o755),
+            ("state", 0o700),
+        ] {
+            let found = std::fs::metadata(agent.dir().join(path)).expect(path);
+            let mode = found.permissions().mode() & 0o7777;
+            assert_eq!(mode, wanted, "{path} is {mode:o} with umask {umask}");
+        }
+    }
 }
 
 fn logs_as_kubectl(containerd: &Arc<Containerd>) {

@@ -31,9 +31,13 @@ dpkg-query -W -f '${Status}' busybox-static 2>/dev/null | grep -q ' installed' |
     missing="$missing busybox-static"
 if [ "${1:-test}" = test ]; then
     need skopeo skopeo
+    need faketime faketime
     need docker-registry docker-registry
     need git git
     need openssl openssl
+    need systemd-analyze systemd
+    need rpmbuild rpm
+    need python3 python3
     need /etc/ssl/certs/ca-certificates.crt ca-certificates
 fi
 

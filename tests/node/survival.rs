@@ -1,6 +1,7 @@
 //! What the agent survives: its own end in every way, the runtime's, and the machine's.
 
-use std::path::PathBuf;
+mod notes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +35,10 @@ pub fn register(suite: &mut Suite) {
     suite.alone("survival::containerd_restarts", containerd_restarts);
     suite.alone("survival::containerd_is_late", containerd_is_late);
     suite.alone("survival::reboot", reboot);
-    suite.alone("survival::a_note_of_the_network_is_lost", a_note_is_lost);
+    suite.alone(
+        "survival::a_note_of_the_network_is_lost",
+        notes::a_note_is_lost,
+    );
 }
 
 /// Everything of the agent's, as ids and processes.
@@ -337,32 +341,4 @@ fn reboot() {
     assert_ne!(before.0[0].id, after.0[0].id);
     let pods = agent.setlet(&["get", "pods"]);
     assert!(pods.contains("alpha-") && pods.contains("1/1"), "{pods}");
-}
-
-/// A power cut may leave the note that the runtime has of a pod's network empty.
-fn a_note_is_lost() {
-    let containerd = Arc::new(Containerd::launch());
-    let mut agent = Agent::started(&containerd, "lost-note");
-    agent.put("a.yaml", &sleeper("alpha").yaml());
-    let before = agent.wait_running("alpha", 1);
-    agent.kill9();
-    let containers = agent.containers();
-    let sandbox = containers
-        .iter()
-        .find(|one| one.is_sandbox())
-        .expect("a sandbox");
-    let notes = std::fs::read_dir("/var/lib/cni/results").expect("the runtime's notes");
-    let notes = notes.map(|note| note.expect("a note").path());
-    let of_pod = |note: &PathBuf| {
-        let name = note.to_string_lossy();
-        name.contains(&sandbox.id) && name.ends_with("-eth0")
-    };
-    let note = notes.into_iter().find(of_pod).expect("the pod's note");
-    containerd.power_off();
-    std::fs::write(&note, "").expect("emptied");
-    containerd.start();
-    agent.start();
-    let after = agent.wait_running("alpha", 1);
-    assert_eq!(before[0].pod(), after[0].pod());
-    std::fs::remove_file(note).ok();
 }

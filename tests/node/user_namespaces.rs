@@ -52,7 +52,8 @@ fn refused(containerd: &Arc<Containerd>) {
     agent.ready();
     agent.put("a.yaml", &set.yaml());
     agent.wait_for(SOON, "it is refused", || {
-        let explained = agent.setlet(&["explain", "users"]);
+        // Until the set is planned the agent does not know it.
+        let explained = agent.try_setlet(&["explain", "users"]).stdout;
         let why = "can't set `spec.hostUsers: false`, runtime does not support user namespaces";
         if explained.contains(why) {
             Ok(())

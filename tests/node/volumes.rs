@@ -225,9 +225,7 @@ fn of_an_image(containerd: &Arc<Containerd>) {
     );
     let set = Set {
         script: &script,
-        pod: &[
-            "volumes: [{name: i, image: {reference: 'docker.io/library/busybox:latest', pullPolicy: IfNotPresent}}]",
-        ],
+        pod: &["volumes: [{name: i, image: {reference: busybox, pullPolicy: IfNotPresent}}]"],
         container: &["volumeMounts: [{name: i, mountPath: /image}]"],
         ..sleeper("image")
     };

@@ -6,11 +6,12 @@
 //! on both sides by the rules in `cri_rules.rs`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use setlet::api::ContainerName;
 use setlet::model::{DesiredPod, Reason};
-use setlet::runtime::translate::cgroup::{PERIOD, cgroup_parent, pod_bounds_of};
+use setlet::runtime::translate::cgroup::{Above, PERIOD, above, cgroup_parent, pod_bounds_of};
 use setlet::runtime::translate::{ContainerInput, Host, container, names, sandbox};
 
 use crate::cri_case::{Case, image, volumes};
@@ -23,6 +24,8 @@ pub fn run(root: &Path, report: &mut Report) {
     let Some(node) = read(&directory.join("node.json"), report) else {
         return;
     };
+    report.file("cri/node.json");
+    report.case("cgroups above those of pods", compare_above(&node));
     for path in json_files(&directory) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if !name.starts_with("cases-") {
@@ -38,6 +41,29 @@ pub fn run(root: &Path, report: &mut Report) {
             report.case(name, Case { case, node: &node }.run());
         }
     }
+}
+
+/// What kubelet made of the node with no pod that requests anything: `node_cgroups`.
+fn compare_above(node: &Value) -> Result<(), String> {
+    let case = &json!({});
+    let mut host = Case { case, node }.host(Path::new("<ROOT_DIR>"));
+    let facts = Arc::make_mut(&mut host.node);
+    // Nothing was reserved; what is kept for eviction bounds no cgroup.
+    facts.allocatable_memory_bytes = facts.memory_bytes;
+    facts.allocatable_pids = 32_768;
+    let mut have = serde_json::Map::new();
+    for Above { path, bounds } in above(std::iter::empty(), &host) {
+        let mut files = json!({"cpu.shares": bounds.cpu_shares});
+        if let (Some(memory), Some(pids)) = (bounds.memory, bounds.pids) {
+            files["memory.limit_in_bytes"] = json!(memory);
+            files["pids.max"] = json!(pids);
+        }
+        have.insert(path.trim_start_matches('/').to_owned(), files);
+    }
+    let recorded = node["node_cgroups"].as_object().into_iter().flatten();
+    let name = |name: &str| name.split(' ').next().unwrap_or_default().to_owned();
+    let want = recorded.map(|(of, files)| (name(of), files.clone()));
+    difference(&Value::Object(want.collect()), &Value::Object(have))
 }
 
 impl Case<'_> {

@@ -15,7 +15,7 @@ use setlet::model::{
 };
 use setlet::runtime::files::{ContainerFiles, PodFiles};
 use setlet::runtime::translate::dns::ResolvConf;
-use setlet::runtime::translate::{Host, PodSettings, RuntimeFeatures};
+use setlet::runtime::translate::{Host, PodSettings, RuntimeFeatures, SwapBehavior};
 
 use crate::cri_rules;
 
@@ -125,7 +125,7 @@ impl Case<'_> {
             pod_logs: PathBuf::from("<LOG_DIR>"),
             cgroup_root: "/kubepods".to_owned(),
             cgroup_driver: CgroupDriver::Cgroupfs,
-            resolv_conf: root.join("resolv.conf"),
+            resolv_conf: "/etc/resolv.conf".into(),
             features: RuntimeFeatures {
                 recursive_read_only: extra,
                 user_namespaces: extra,
@@ -134,6 +134,7 @@ impl Case<'_> {
                 apparmor: false,
                 selinux: false,
                 cgroup_v2: false,
+                swap: false,
             },
             settings: PodSettings {
                 cluster_dns: texts(&kubelet["clusterDNS"]),
@@ -141,6 +142,8 @@ impl Case<'_> {
                 seccomp_default: kubelet["seccompDefault"] == json!(true),
                 cpu_cfs_quota: kubelet["cpuCFSQuota"] != json!(false),
                 pod_pids_limit: kubelet["podPidsLimit"].as_u64(),
+                enforce_node_allocatable: true,
+                swap_behavior: SwapBehavior::NoSwap,
                 allowed_unsafe_sysctls: texts(&self.node["kubelet"]["allowedUnsafeSysctls"]),
                 seccomp_root: PathBuf::from("<ROOT_DIR>/seccomp"),
             },

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use setlet::api::ContainerName;
+use setlet::blocking::Progress;
 use setlet::model::DesiredPod;
 use setlet::runtime::files;
 use setlet::runtime::translate::{ContainerInput, Host};
@@ -73,7 +74,14 @@ fn run_case(case: &Case<'_>) -> Result<(), String> {
             file["mount"] = json!(mounted(&mounts, &own.join(path)));
         }
         let logs = root.join("logs");
-        volume::teardown(pod.key(), &host.pods_root, &logs, &logs).map_err(|e| e.to_string())?;
+        volume::teardown(
+            pod.key(),
+            &host.pods_root,
+            &logs,
+            &logs,
+            &Progress::default(),
+        )
+        .map_err(|e| e.to_string())?;
         made?;
         listed.map_err(|e| e.to_string())?;
         if own.exists() {
@@ -84,8 +92,9 @@ fn run_case(case: &Case<'_>) -> Result<(), String> {
 }
 
 fn make(case: &Case<'_>, pod: &DesiredPod, host: &Host) -> Result<(), String> {
-    files::prepare_pod(pod, host).map_err(|r| r.to_string())?;
-    let volumes = volume::prepare(pod, &host.pods_root, &host.node).map_err(|e| e.to_string())?;
+    files::prepare_pod(pod, host, &Progress::default()).map_err(|r| r.to_string())?;
+    let volumes = volume::prepare(pod, &host.pods_root, &host.node, &Progress::default())
+        .map_err(|e| e.to_string())?;
     for request in case.requests("CreateContainer") {
         let want = &request["config"];
         let name = ContainerName::new(want["metadata"]["name"].as_str().unwrap_or_default());
@@ -103,7 +112,8 @@ fn make(case: &Case<'_>, pod: &DesiredPod, host: &Host) -> Result<(), String> {
             case.case["pod"].to_string().contains("fileKeyRef")
         });
         if !file_of_another {
-            files::prepare_container(pod, &input, host).map_err(|r| r.to_string())?;
+            files::prepare_container(pod, &input, host, &Progress::default())
+                .map_err(|r| r.to_string())?;
         }
     }
     Ok(())

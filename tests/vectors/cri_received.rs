@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use serde_json::{Map, Value, json};
 use setlet::api::ContainerName;
+use setlet::blocking::Blocking;
 use setlet::model::{
     Action, Check, ContainerId, ContainerState, DesiredPod, Goal, ObservedContainer, ObservedPod,
     ObservedSandbox, PodMemory, PostStart, SandboxId, SandboxState,
@@ -97,9 +98,11 @@ fn send(
             request_timeout: second,
             parallel_pulls: 1,
             node: String::new(),
+            earlier: std::collections::BTreeSet::new(),
             container_logs: PathBuf::new(),
             preload: false,
             host,
+            blocking: Blocking::default(),
             clock: Timestamp::now,
         };
         let (runtime, _pulls) = Runtime::new(options).map_err(|e| e.to_string())?;
@@ -181,6 +184,7 @@ fn observed(pod: &DesiredPod) -> ObservedPod {
         key: pod.key().clone(),
         set: pod.record.set.clone(),
         revision: pod.record.revision.clone(),
+        state_dir: None,
         sandboxes: vec![ObservedSandbox {
             id: sandbox.clone(),
             attempt: 0,
@@ -199,6 +203,7 @@ struct Server {
 }
 
 impl Server {
+    #[expect(clippy::disallowed_methods, reason = "a server of a test")]
     fn start(redirects: BTreeMap<String, String>) -> Self {
         let listener = TcpListener::bind((HERE, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();

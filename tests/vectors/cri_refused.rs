@@ -5,6 +5,7 @@ use std::path::Path;
 use k8s_openapi::api::core::v1::Container;
 use serde_json::{Value, json};
 use setlet::api::ContainerName;
+use setlet::blocking::Progress;
 use setlet::model::DesiredPod;
 use setlet::runtime::files;
 use setlet::runtime::translate::{ContainerInput, Host, container, sandbox};
@@ -93,8 +94,8 @@ fn container_refused(
             pod_logs: root.join("logs"),
             ..case.host(root)
         };
-        let have = files::prepare_pod(&pod, &host)
-            .and_then(|_| files::prepare_container(&pod, &input, &host))
+        let have = files::prepare_pod(&pod, &host, &Progress::default())
+            .and_then(|_| files::prepare_container(&pod, &input, &host, &Progress::default()))
             .and_then(|files| container(&pod, &input, &files, &host));
         match have {
             Ok(_) => Err(format!("translated, though kubelet says {errors}")),
@@ -140,7 +141,7 @@ fn volumes_refused(case: &Case<'_>, errors: &str) -> Result<(), String> {
     }
     case.with_directory(None, |case, pod, root| {
         let host = case.host(root);
-        match volume::prepare(&pod, &root.join("pods"), &host.node) {
+        match volume::prepare(&pod, &root.join("pods"), &host.node, &Progress::default()) {
             Ok(_) => Err(format!("prepared, though kubelet says {errors}")),
             Err(error) => {
                 let message = error.to_string();

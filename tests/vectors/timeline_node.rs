@@ -55,7 +55,7 @@ impl Node {
 
     /// Lets time pass until so many seconds after the beginning.
     pub fn run(&mut self, seconds: f64) {
-        let until = self.begin + Duration::from_secs_f64(seconds);
+        let until = self.begin + Duration::try_from_secs_f64(seconds).expect("a time");
         while self.now < until {
             self.decide();
             self.now = (self.now + STEP).min(until);
@@ -136,6 +136,7 @@ impl Life {
             preparable: true,
             prepared: self.world.has_sandbox(),
             started: self.world.has_container(),
+            held: false,
             available: self.world.has_container(),
             renewable: false,
             down: self.want.goal == Goal::End && self.world.is_still(),

@@ -68,6 +68,7 @@ impl World {
             key: record.key.clone(),
             set: record.set.clone(),
             revision: record.revision.clone(),
+            state_dir: None,
             sandboxes: Vec::new(),
             containers: Vec::new(),
         });

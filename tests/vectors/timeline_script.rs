@@ -90,7 +90,8 @@ fn statements(text: &str) -> (Duration, i32) {
     for statement in text.split(';').map(str::trim) {
         match statement.split_once(' ') {
             Some(("sleep", seconds)) => {
-                time += Duration::from_secs_f64(seconds.parse().unwrap_or(0.0));
+                let seconds = seconds.parse().unwrap_or(0.0);
+                time += Duration::try_from_secs_f64(seconds).unwrap_or_default();
             }
             Some(("exit", status)) => code = status.parse().unwrap_or(0),
             _ if statement == "false" => code = 1,

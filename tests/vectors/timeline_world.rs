@@ -10,7 +10,7 @@ use setlet::model::{
     Answer, Check, ContainerId, DesiredPod, ObservedContainer, ObservedPod, PodMemory, SandboxId,
     SandboxState,
 };
-use setlet::plan::{forget_removed, plan_pod, plan_probes, remember};
+use setlet::plan::{plan_pod, plan_probes, remember, take_look};
 use setlet::probe::Schedule;
 
 use crate::timeline_script::Script;
@@ -107,7 +107,7 @@ impl World {
                 continue;
             }
             self.probe(want);
-            forget_removed(&mut self.memory, self.have.as_ref());
+            take_look(&mut self.memory, self.have.as_ref());
             let plan = plan_pod(Some(want), self.have.as_ref(), &self.memory, self.now);
             self.staged = plan.staged;
             self.gone = plan.gone;

@@ -108,8 +108,11 @@ fn compare(timeline: &Value) -> Result<(), String> {
         }
         restarted |= action.starts_with("agent started");
         let calls = world.calls.len();
-        world.run(&Arc::new(pod.clone()), begin + Duration::from_secs_f64(to));
-        world.now = begin + Duration::from_secs_f64(to);
+        world.run(
+            &Arc::new(pod.clone()),
+            begin + Duration::try_from_secs_f64(to).expect("a time"),
+        );
+        world.now = begin + Duration::try_from_secs_f64(to).expect("a time");
         let last = next.starts_with("end of observation");
         let recorded = recorded(timeline, from, if last { to - END } else { to });
         let made = made(&world.calls[calls..], begin);

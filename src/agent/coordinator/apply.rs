@@ -23,8 +23,12 @@ impl Coordinator {
         rollout: Rollout,
         reasons: &mut Vec<Reason>,
     ) {
-        let Rollout { goals, make, renew } = rollout;
-        let mut goals = goals;
+        let Rollout {
+            mut goals,
+            make,
+            renew,
+            switch,
+        } = rollout;
         if let Some(revision) = make
             && let Some(uid) = self.make(decision, &revision, reasons)
         {
@@ -50,6 +54,9 @@ impl Coordinator {
                 self.decide(key);
             }
             return;
+        }
+        if let Some(slot) = switch.and_then(|uid| self.ledger.get_mut(&uid)) {
+            slot.switched = !slot.is_started();
         }
         for (uid, goal) in goals {
             self.tell(&uid, goal, Some(decision));
@@ -91,10 +98,6 @@ impl Coordinator {
             }
         };
         if !self.write(&record) {
-            reasons.push(Reason::new(
-                "FailedCreate",
-                "the state directory cannot be written",
-            ));
             return None;
         }
         let uid = record.key.uid.clone();

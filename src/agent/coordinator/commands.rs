@@ -7,6 +7,8 @@ use tracing::info;
 use super::Coordinator;
 use crate::agent::ledger::Slot;
 use crate::api::ObjectKey;
+use crate::clock;
+use crate::model::time::shifted;
 use crate::model::{Command, Overrides, Refusal, RevisionRecord, RolloutCommand, SetRecord};
 use crate::server;
 
@@ -14,8 +16,12 @@ use crate::server;
 type Answer = Result<String, Refusal>;
 
 impl Coordinator {
-    /// Carries a request out and answers it. Whoever asked may be gone by then.
+    /// Carries a request out and answers it. Who has given up by now asked for nothing: the state disk
+    /// may have stalled since.
     pub(super) fn answer(&mut self, request: server::Request) {
+        if request.reply.is_closed() {
+            return;
+        }
         let answer = match &request.command {
             Command::DeletePod(key) => self.delete_pod(key),
             Command::Rollout(key, command) => self.command_rollout(key, *command),
@@ -58,7 +64,8 @@ impl Coordinator {
             .annotation(crate::plan::policy::PAUSED)
             .is_some_and(|text| text == "true");
         let mut record = SetRecord::clone(&state.record);
-        let now = (self.clock)();
+        // As kubectl writes it: in the time of day.
+        let now = shifted((self.clock)(), clock::ahead());
         let done = ask(&mut record, manifest, annotated, command, now)?;
         if !self.keep_record(key, record) {
             return Err(not_written());

@@ -71,6 +71,9 @@ impl Coordinator {
 
     pub(super) fn put_report(&mut self, key: &ObjectKey, mut report: SetReport) {
         report.pods = self.ledger.of_set(key).to_vec();
+        report
+            .reasons
+            .extend(self.unwritten.reason_of(key).cloned());
         self.tell_reasons(key, &report);
         if self.reports.get(key).is_none_or(|old| **old != report) {
             self.reports.insert(key.clone(), Arc::new(report));
@@ -107,10 +110,6 @@ impl Coordinator {
         let mut reasons = Vec::new();
         let policy = policy(source, &self.defaults.rollout, &mut reasons);
         let Some(decision) = self.target(key, source, policy, &mut reasons) else {
-            reasons.push(Reason::new(
-                "FailedCreate",
-                "the state directory cannot be written",
-            ));
             return report(rules, verdict, reasons);
         };
         let (rules, verdict) = self.eligible(&decision.set);
@@ -189,6 +188,7 @@ impl Coordinator {
         let Some(slot) = slot else { return Some(()) };
         let progress = self.progress(slot, now);
         let references = slot.references();
+        let order = record.next_good();
         let Some(revision) = record.revision_mut(&current) else {
             return Some(());
         };
@@ -197,6 +197,7 @@ impl Coordinator {
                 revision.trial_since = None;
                 revision.bad = None;
                 revision.good_since = Some(now);
+                revision.good_order = order;
                 if !policy.config_rollout {
                     revision.objects = references;
                 }
@@ -264,6 +265,7 @@ impl Coordinator {
         let fact = |slot: &&Slot| {
             let mut fact = slot.fact();
             let progress = self.progress(slot, now);
+            fact.held = !self.order.holds(slot, &self.inventory).is_empty();
             fact.available = progress.has_been_ready_for(decision.policy.min_ready, now);
             fact.renewable = decision.policy.in_place
                 && staged.is_some_and(|new| is_renewable(&slot.record, &new.record));

@@ -9,8 +9,8 @@ use crate::agent::pods;
 use crate::model::{Involved, Note};
 
 impl Coordinator {
-    /// Decides the end of a pod that is to be evicted. One that ends already, or whose end cannot be
-    /// written down, is left to the next look.
+    /// Decides the end of a pod that is to be evicted. One that ends already is left alone; one whose
+    /// end cannot be written down is tried again as everything that cannot.
     pub(super) fn evict(&mut self, eviction: Eviction) {
         let Some(slot) = self.ledger.get(&eviction.uid) else {
             return;
@@ -21,6 +21,7 @@ impl Coordinator {
         let Eviction { uid, reason } = eviction;
         let record = pods::evicted(&slot.record, reason.clone(), (self.clock)());
         if !self.write(&record) {
+            self.unwritten.evict_again(uid, reason);
             return;
         }
         warn!(pod = %record.key, "evicted: {}", reason.message);

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::Coordinator;
 use crate::api::daemonset::DaemonSet;
 use crate::api::revisions::{self, Advance};
 use crate::api::{ObjectKey, Revision};
+use crate::clock;
+use crate::model::time::shifted;
 use crate::model::{Overrides, Reason, References, RevisionRecord, SetRecord, Subject};
 use crate::plan::policy::Policy;
 use crate::plan::references::{digest, referred_names, resolve};
@@ -80,13 +82,16 @@ impl Coordinator {
         let fresh = take_in(&mut record, &wanted, policy, (self.clock)());
         if fresh {
             self.trim(&mut record, &wanted.set);
-            let number = record
-                .revision(wanted.set.revision())
-                .map(RevisionRecord::number);
-            info!(set = %key, revision = %wanted.set.revision(), number, "a revision");
         }
+        let number = record
+            .revision(wanted.set.revision())
+            .map(RevisionRecord::number);
+        let revision = wanted.set.revision();
         if !self.keep_record(key, record) {
             return None;
+        }
+        if fresh {
+            info!(set = %key, %revision, number, "a revision");
         }
         if let Some(state) = self.sets.get_mut(key) {
             state.wanted = Some(wanted.clone());
@@ -168,8 +173,7 @@ impl Coordinator {
             .map(|slot| slot.record.revision.clone())
             .collect();
         live.extend(record.current.clone());
-        let good = record.revisions.iter().filter(|r| r.good_since.is_some());
-        live.extend(good.max_by_key(|r| r.good_since).map(|r| r.hash.clone()));
+        live.extend(record.last_good().map(|good| good.hash.clone()));
         let history: Vec<_> = record.revisions.iter().map(|r| r.object.clone()).collect();
         let mut surplus = revisions::surplus(&history, set, &live);
         surplus.sort_unstable();
@@ -181,34 +185,17 @@ impl Coordinator {
     /// Writes a set's record down where it changed; false when that failed, and nothing may follow
     /// from it.
     pub(super) fn keep_record(&mut self, key: &ObjectKey, record: SetRecord) -> bool {
-        let Some(state) = self.sets.get_mut(key) else {
+        let Some(state) = self.sets.get(key) else {
             return false;
         };
         if *state.record == record && !record.revisions.is_empty() {
             return true;
         }
-        match self.store.put_set(&record) {
-            Ok(()) => {
-                state.record = Arc::new(record);
-                true
-            }
-            Err(error) => {
-                warn!(set = %key, %error, "a decision could not be written down; nothing is done");
-                self.store_failed = true;
-                self.unwritten.insert(key.clone());
-                false
-            }
+        let written = self.write_set(&record);
+        if let Some(state) = self.sets.get_mut(key).filter(|_| written) {
+            state.record = Arc::new(record);
         }
-    }
-
-    /// Forgets a set that is gone with all its pods.
-    pub(super) fn forget_set(&mut self, key: &ObjectKey) {
-        if self.sets.remove(key).is_none() {
-            return;
-        }
-        if let Err(error) = self.store.remove_set(key) {
-            warn!(set = %key, %error, "the record of a set could not be removed");
-        }
+        written
     }
 }
 
@@ -241,7 +228,7 @@ fn take_in(record: &mut SetRecord, wanted: &Wanted, policy: &Policy, now: Timest
         }
         Advance::New { number } => {
             let (mut object, _) = revisions::controller_revision(&wanted.set, number, |_| false);
-            object.metadata.creation_timestamp = Some(status::time(now));
+            object.metadata.creation_timestamp = Some(status::time(shifted(now, clock::ahead())));
             let mut fresh = RevisionRecord::new(hash.clone(), object);
             if policy.config_rollout {
                 fresh.objects = Some(Arc::clone(&wanted.objects));

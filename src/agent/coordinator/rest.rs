@@ -7,14 +7,13 @@
 //! Differs: the order is that of sets and not of priorities, and a pod stays the pod it is, where
 //! kubelet's ends as Failed.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::Coordinator;
 use crate::agent::ledger::Slot;
 use crate::agent::order::is_up;
 use crate::api::{ObjectKey, Uid};
+use crate::model::time::between;
 use crate::model::{Goal, SetReport, Term};
 use crate::plan::order::{RestFact, goes_down, plan_turn};
 
@@ -53,7 +52,7 @@ impl Coordinator {
             has_begun: slot.term.is_some(),
             is_up: is_up(slot, &self.inventory),
             is_first: self.order.ends_now(&slot.record.set),
-            left: Duration::try_from(term.until.duration_since(now)).unwrap_or_default(),
+            left: between(now, term.until),
         })
     }
 

@@ -4,6 +4,8 @@
 //! one), so the text is cut there first and each part is parsed by itself.
 //! Differs: kube-apiserver reads the first document only; a file's documents are all taken.
 
+use std::ops::ControlFlow;
+
 use super::tree::Tree;
 use super::{json, yaml};
 use crate::api::Position;
@@ -16,8 +18,13 @@ pub(crate) struct Document {
     pub(crate) tree: Result<Tree, (String, Position)>,
 }
 
-/// Every document of the file that is not empty, in order.
-pub(crate) fn split(file: &str, bytes: &[u8]) -> Vec<Document> {
+/// Takes every document of the file that is not empty, in order, for as long as `take` goes on. Each
+/// is read when the one before it is done with, so that one tree at a time is in memory.
+pub(crate) fn each(
+    file: &str,
+    bytes: &[u8],
+    take: &mut dyn FnMut(Document) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {
@@ -28,30 +35,32 @@ pub(crate) fn split(file: &str, bytes: &[u8]) -> Vec<Document> {
                 "the text is not UTF-8".to_owned(),
                 Position { line, column },
             );
-            return vec![Document {
+            return take(Document {
                 number: 1,
                 line,
                 tree: Err(wrong),
-            }];
+            });
         }
     };
     if file.ends_with(".json") {
         if text.trim().is_empty() {
-            return Vec::new();
+            return ControlFlow::Continue(());
         }
         let tree = json::parse(text).map_err(|error| (error.message, error.position));
         let line = tree.as_ref().map_or(1, |tree| tree.position.line);
-        return vec![Document {
+        return take(Document {
             number: 1,
             line,
             tree,
-        }];
+        });
     }
-    let mut documents = Vec::new();
-    for part in parts(text) {
-        read(part, &mut documents);
-    }
-    documents
+    let mut number = 0;
+    parts(text, &mut |part| {
+        read(&part, &mut |line, tree| {
+            number += 1;
+            take(Document { number, line, tree })
+        })
+    })
 }
 
 /// A part of the text, the line it begins at, and the `%YAML` version it claims.
@@ -62,8 +71,7 @@ struct Part<'a> {
 }
 
 /// Cuts the text before each `---` line; directives stay with the document they precede.
-fn parts(text: &str) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
+fn parts<'a>(text: &'a str, take: &mut dyn FnMut(Part<'a>) -> ControlFlow<()>) -> ControlFlow<()> {
     let (mut start, mut line_of_start, mut at) = (0, 1, 0);
     let mut content = false;
     let mut version = None;
@@ -72,11 +80,11 @@ fn parts(text: &str) -> Vec<Part<'_>> {
             .strip_prefix("---")
             .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
         if marker && content {
-            parts.push(Part {
+            take(Part {
                 text: &text[start..at],
                 line: line_of_start,
                 version,
-            });
+            })?;
             (start, line_of_start, version) = (at, index + 1, None);
         }
         if let Some(directive) = line.strip_prefix("%YAML").filter(|_| !content) {
@@ -86,46 +94,32 @@ fn parts(text: &str) -> Vec<Part<'_>> {
         }
         at += line.len();
     }
-    parts.push(Part {
+    take(Part {
         text: &text[start..],
         line: line_of_start,
         version,
-    });
-    parts
+    })
 }
 
-fn read(part: Part<'_>, documents: &mut Vec<Document>) {
+/// Gives every document of a part, with its line, to `take`.
+fn read(
+    part: &Part<'_>,
+    take: &mut dyn FnMut(usize, Result<Tree, (String, Position)>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     if let Some((version, line)) = part.version.filter(|(version, _)| *version != "1.1") {
         let message = format!("%YAML {version} is not understood; use 1.1, or leave the line out");
-        let number = documents.len() + 1;
-        documents.push(Document {
-            number,
-            line,
-            tree: Err((message, Position { line, column: 1 })),
-        });
-        return;
+        return take(line, Err((message, Position { line, column: 1 })));
     }
-    if let Some((character, position)) = unprintable(&part) {
+    if let Some((character, position)) = unprintable(part) {
         let message = format!(
             "the character {character:?} is not allowed in YAML; escape it in double quotes"
         );
-        let number = documents.len() + 1;
-        documents.push(Document {
-            number,
-            line: part.line,
-            tree: Err((message, position)),
-        });
-        return;
+        return take(part.line, Err((message, position)));
     }
-    for parsed in yaml::parse(part.text, part.line) {
-        let number = documents.len() + 1;
-        let tree = parsed.map_err(|error| (error.message, error.position));
-        let line = match &tree {
-            Ok(tree) => tree.position.line,
-            Err(_) => part.line,
-        };
-        documents.push(Document { number, line, tree });
-    }
+    yaml::parse(part.text, part.line, &mut |parsed| match parsed {
+        Ok(tree) => take(tree.position.line, Ok(tree)),
+        Err(error) => take(part.line, Err((error.message, error.position))),
+    })
 }
 
 /// The first character that YAML does not allow, and where it is.

@@ -2,7 +2,7 @@
 //!
 //! Text that is no UTF-8 is refused before; a lone surrogate becomes U+FFFD as it does in Go.
 
-use super::tree::{Entry, MAX_DEPTH, Shape, Tree};
+use super::tree::{self, Entry, MAX_DEPTH, MAX_VALUES, Shape, Tree};
 use crate::api::Position;
 
 /// What is wrong with the text, and where.
@@ -18,7 +18,9 @@ pub(super) fn parse(text: &str) -> Result<Tree, JsonError> {
         text,
         at: 0,
         line: 1,
-        line_start: 0,
+        counted: 0,
+        columns: 0,
+        values: 0,
     };
     let tree = reader.value(0)?;
     reader.skip_space();
@@ -34,7 +36,11 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     line: usize,
-    line_start: usize,
+    /// Up to here the columns of this line are counted, so that a long line is counted once.
+    counted: usize,
+    columns: usize,
+    /// How many values were read.
+    values: u64,
 }
 
 impl Reader<'_> {
@@ -42,19 +48,17 @@ impl Reader<'_> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn position(&self) -> Position {
-        let column = self
-            .text
-            .get(self.line_start..self.at)
-            .map_or(0, |s| s.chars().count())
-            + 1;
+    fn position(&mut self) -> Position {
+        let more = self.text.get(self.counted..self.at);
+        self.columns += more.map_or(0, |more| more.chars().count());
+        self.counted = self.at;
         Position {
             line: self.line,
-            column,
+            column: self.columns + 1,
         }
     }
 
-    fn error(&self, message: impl Into<String>) -> JsonError {
+    fn error(&mut self, message: impl Into<String>) -> JsonError {
         JsonError {
             message: message.into(),
             position: self.position(),
@@ -66,12 +70,12 @@ impl Reader<'_> {
             self.at += 1;
             if byte == b'\n' {
                 self.line += 1;
-                self.line_start = self.at;
+                (self.counted, self.columns) = (self.at, 0);
             }
         }
     }
 
-    fn expected(&self, what: &str) -> JsonError {
+    fn expected(&mut self, what: &str) -> JsonError {
         match self
             .text
             .get(self.at..)
@@ -86,6 +90,10 @@ impl Reader<'_> {
         self.skip_space();
         if depth > MAX_DEPTH {
             return Err(self.error(format!("nested more than {MAX_DEPTH} levels deep")));
+        }
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err(self.error(tree::too_many()));
         }
         let position = self.position();
         let shape = match self.peek() {
@@ -128,6 +136,7 @@ impl Reader<'_> {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
+                    items.shrink_to_fit();
                     return Ok(Shape::List(items));
                 }
                 _ => return Err(self.expected("',' or ']'")),
@@ -166,6 +175,7 @@ impl Reader<'_> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
+                    entries.shrink_to_fit();
                     return Ok(Shape::Map(entries));
                 }
                 _ => return Err(self.expected("',' or '}'")),

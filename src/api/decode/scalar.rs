@@ -23,6 +23,13 @@ pub(super) fn resolve_plain(text: &str) -> Shape {
     }
 }
 
+/// Whether a plain scalar is null, a boolean or a number, one too large for 64 bits included.
+pub(crate) fn is_more_than_text(text: &str) -> bool {
+    let plain: String = text.chars().filter(|c| *c != '_').collect();
+    let number = text.starts_with(|c: char| "+-.".contains(c) || c.is_ascii_digit());
+    !matches!(resolve_plain(text), Shape::Text(_)) || number && is_float(&plain)
+}
+
 /// The number a plain scalar is, as JSON spells it; infinities and NaN keep their YAML spelling.
 pub(super) fn number(text: &str) -> Option<String> {
     match text {

@@ -10,6 +10,15 @@ use crate::api::Position;
 /// How deeply values may be nested; what Kubernetes' types need is about thirty.
 pub(super) const MAX_DEPTH: usize = 128;
 
+/// The most values of one document as it is written. A file of the largest size that is read has as
+/// many only where nothing but values is in it.
+pub(super) const MAX_VALUES: u64 = 1_000_000;
+
+/// What is said of a document with more.
+pub(super) fn too_many() -> String {
+    format!("there are more than {MAX_VALUES} values up to here; split the document")
+}
+
 /// One value and where it begins.
 #[derive(Debug, Clone)]
 pub(crate) struct Tree {
@@ -54,10 +63,39 @@ pub(crate) struct Entry {
 pub(crate) struct Anchored {
     /// The value itself.
     pub(crate) tree: Tree,
-    /// How many values it holds with every alias expanded.
-    pub(crate) weight: u64,
-    /// How deeply it is nested with every alias expanded.
+    /// How large it is with every alias expanded.
+    pub(crate) size: Size,
+}
+
+/// How large a value is when it is written out, with every alias expanded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Values; an item of a list and an entry of a map count twice.
+    pub(crate) values: u64,
+    /// Bytes, as JSON without white space.
+    pub(crate) bytes: u64,
+    /// Levels of nesting.
     pub(crate) depth: usize,
+}
+
+impl Size {
+    /// A value that holds no others.
+    fn of_scalar(bytes: usize) -> Self {
+        Self {
+            values: 1,
+            bytes: bytes as u64,
+            depth: 1,
+        }
+    }
+
+    /// A list or map with another value in it, and that many bytes around the value.
+    fn with(self, inner: Self, around: usize) -> Self {
+        Self {
+            values: self.values.saturating_add(inner.values).saturating_add(1),
+            bytes: self.bytes.saturating_add(inner.bytes + around as u64),
+            depth: self.depth.max(inner.depth + 1),
+        }
+    }
 }
 
 impl Tree {
@@ -94,20 +132,22 @@ impl Tree {
         matches!(self.resolved(), Shape::Null)
     }
 
-    /// How many values this holds, and how deeply nested, with every alias expanded.
-    pub(super) fn measure(&self) -> (u64, usize) {
-        let children: Box<dyn Iterator<Item = &Tree>> = match &self.shape {
-            Shape::Shared(anchored) => return (anchored.weight, anchored.depth),
-            Shape::List(items) => Box::new(items.iter()),
-            Shape::Map(entries) => Box::new(entries.iter().map(|entry| &entry.value)),
-            _ => return (1, 1),
-        };
-        let (weight, depth) = children
-            .map(Self::measure)
-            .fold((0_u64, 0), |(w, d), (cw, cd)| {
-                (w.saturating_add(cw).saturating_add(1), d.max(cd))
-            });
-        (weight.saturating_add(1), depth + 1)
+    /// How large this is.
+    pub(crate) fn measure(&self) -> Size {
+        match &self.shape {
+            Shape::Shared(anchored) => anchored.size,
+            Shape::Null => Size::of_scalar("null".len()),
+            Shape::Bool(flag) => Size::of_scalar(if *flag { "true" } else { "false" }.len()),
+            Shape::Number(number) => Size::of_scalar(number.len()),
+            Shape::Text(text) => Size::of_scalar(text.len() + 2),
+            Shape::List(items) => items.iter().fold(Size::of_scalar(2), |size, item| {
+                size.with(item.measure(), ",".len())
+            }),
+            Shape::Map(entries) => entries.iter().fold(Size::of_scalar(2), |size, entry| {
+                let around = entry.key.len() + "\"\":,".len();
+                size.with(entry.value.measure(), around)
+            }),
+        }
     }
 
     /// Where the field with this path stands, or the nearest thing around it that was written.

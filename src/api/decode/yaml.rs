@@ -1,18 +1,19 @@
 //! One YAML document's events into a [`Tree`].
 //!
-//! `serde_yaml` serves the configuration and `-o yaml`; it is no use here, because it does not tell
-//! whether a scalar was plain or quoted nor where it stood, and resolves scalars by other rules.
-//! So `saphyr-parser` supplies events, and this file gives them the meaning Kubernetes' decoder
-//! (YAML 1.1) gives them. Aliases are shared, not copied, and counted: a document whose aliases
-//! would blow it up is refused by the same ratio the reference uses.
+//! `serde_yaml` reads the configuration; it is no use here, because it does not tell whether a scalar
+//! was plain or quoted nor where it stood, and resolves scalars by other rules. So `saphyr-parser`
+//! supplies events, and this file gives them the meaning Kubernetes' decoder (YAML 1.1) gives them.
+//! Aliases are shared, not copied, and counted: a document whose aliases would blow it up is refused,
+//! by the ratio of values the reference uses and by what it would be written out.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::scalar;
-use super::tree::{Anchored, Entry, MAX_DEPTH, Shape, Tree};
+use super::tree::{Anchored, Entry, MAX_DEPTH, MAX_VALUES, Shape, Size, Tree};
+use super::{scalar, tree};
 use crate::api::Position;
 
 /// What is wrong with the text, and where.
@@ -25,9 +26,13 @@ pub(super) struct YamlError {
 /// A document of the text given to [`parse`], and the line it begins at.
 pub(super) type Parsed = Result<Tree, YamlError>;
 
-/// Reads every document of `text`; the first syntax error ends the list. Lines are counted from
-/// `first_line`.
-pub(super) fn parse(text: &str, first_line: usize) -> Vec<Parsed> {
+/// Reads the documents of `text` for as long as `take` goes on; the first syntax error is the last of
+/// them. Lines are counted from `first_line`.
+pub(super) fn parse(
+    text: &str,
+    first_line: usize,
+    take: &mut dyn FnMut(Parsed) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let suspicious = text.contains("\\/");
     let mut composer = Composer {
         parser: Parser::new_from_str(text),
@@ -40,20 +45,19 @@ pub(super) fn parse(text: &str, first_line: usize) -> Vec<Parsed> {
         anchors: HashMap::new(),
         literal: 0,
         aliased: 0,
+        aliased_bytes: 0,
     };
-    let mut documents = Vec::new();
     loop {
         match composer.document() {
-            Ok(Some(tree)) => documents.push(Ok(tree)),
-            Ok(None) => return documents,
-            Err(error) => {
-                documents.push(Err(error));
-                return documents;
-            }
+            Ok(Some(tree)) => take(Ok(tree))?,
+            Ok(None) => return ControlFlow::Continue(()),
+            Err(error) => return take(Err(error)),
         }
     }
 }
 
+/// What stands behind aliases is no more than could be written out in one file, in bytes.
+const MAX_ALIASED: u64 = crate::api::MAX_FILE_BYTES;
 /// Below this many values a document may be nearly all aliases; above [`MANY`] a tenth at most.
 const FEW: u64 = 400_000;
 /// See [`FEW`].
@@ -67,6 +71,8 @@ struct Composer<'a> {
     anchors: HashMap<usize, Rc<Anchored>>,
     literal: u64,
     aliased: u64,
+    /// The bytes that stand behind aliases.
+    aliased_bytes: u64,
 }
 
 /// An error at the place of an event.
@@ -101,7 +107,7 @@ impl<'a> Composer<'a> {
     /// The next document of the stream, if there is one.
     fn document(&mut self) -> Result<Option<Tree>, Failure> {
         self.anchors.clear();
-        (self.literal, self.aliased) = (0, 0);
+        (self.literal, self.aliased, self.aliased_bytes) = (0, 0, 0);
         loop {
             let (event, span) = self.next()?;
             match event {
@@ -120,6 +126,9 @@ impl<'a> Composer<'a> {
             return Err(self.failure(span, format!("nested more than {MAX_DEPTH} levels deep")));
         }
         self.literal += 1;
+        if self.literal > MAX_VALUES {
+            return Err(self.failure(span, tree::too_many()));
+        }
         let position = self.position(span);
         let (shape, anchor) = match event {
             Event::Alias(id) => return self.alias(id, span, depth),
@@ -135,12 +144,8 @@ impl<'a> Composer<'a> {
         if anchor == 0 {
             return Ok(tree);
         }
-        let (weight, depth) = tree.measure();
-        let shared = Rc::new(Anchored {
-            tree,
-            weight,
-            depth,
-        });
+        let size = tree.measure();
+        let shared = Rc::new(Anchored { tree, size });
         self.anchors.insert(anchor, Rc::clone(&shared));
         Ok(Tree {
             shape: Shape::Shared(shared),
@@ -152,8 +157,8 @@ impl<'a> Composer<'a> {
         let Some(shared) = self.anchors.get(&id).cloned() else {
             return Err(self.failure(span, "the alias refers to a value that contains it"));
         };
-        self.count_aliased(shared.weight, span)?;
-        if depth + shared.depth > MAX_DEPTH {
+        self.count_aliased(shared.size, span)?;
+        if depth + shared.size.depth > MAX_DEPTH {
             return Err(self.failure(span, format!("nested more than {MAX_DEPTH} levels deep")));
         }
         Ok(Tree {
@@ -162,9 +167,18 @@ impl<'a> Composer<'a> {
         })
     }
 
-    /// Refuses a document in which aliases stand for too many of the values.
-    fn count_aliased(&mut self, weight: u64, span: Span) -> Result<(), Failure> {
-        self.aliased = self.aliased.saturating_add(weight);
+    /// Refuses a document in which aliases stand for too much, or for too many of the values.
+    fn count_aliased(&mut self, size: Size, span: Span) -> Result<(), Failure> {
+        self.aliased_bytes = self.aliased_bytes.saturating_add(size.bytes);
+        if self.aliased_bytes > MAX_ALIASED {
+            let message = format!(
+                "written out, what stands behind aliases and << up to here is larger than {} MiB; \
+                 refer to less, or split the document",
+                MAX_ALIASED >> 20
+            );
+            return Err(self.failure(span, message));
+        }
+        self.aliased = self.aliased.saturating_add(size.values);
         let total = self.literal.saturating_add(self.aliased);
         let percent = match total {
             ..=FEW => 99,
@@ -185,6 +199,7 @@ impl<'a> Composer<'a> {
         loop {
             let (event, span) = self.next()?;
             if event == Event::SequenceEnd {
+                items.shrink_to_fit();
                 return Ok(Shape::List(items));
             }
             items.push(self.node(event, span, depth + 1)?);
@@ -196,6 +211,7 @@ impl<'a> Composer<'a> {
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
+                entries.shrink_to_fit();
                 return Ok(Shape::Map(entries));
             }
             let merge = is_merge(&event);
@@ -230,9 +246,8 @@ impl<'a> Composer<'a> {
     fn merge(&mut self, entries: &mut Vec<Entry>, value: &Tree, span: Span) -> Result<(), Failure> {
         let wrong = "the value of << must be a map, or a list of maps";
         match value.resolved() {
+            // What is merged was counted where it was written, or as an alias.
             Shape::Map(merged) => {
-                let (weight, _) = value.measure();
-                self.count_aliased(weight, span)?;
                 entries.extend(merged.iter().cloned());
                 Ok(())
             }

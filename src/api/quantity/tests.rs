@@ -44,6 +44,27 @@ fn values_round_away_from_zero() {
     assert_eq!(value("1n"), Ok((1, 1)));
 }
 
+/// `resource.Quantity` holds them in arbitrary precision, and its `Value` is the nearest that fits.
+#[test]
+fn amounts_beyond_64_bits_are_the_last_that_fit() {
+    let nines = "9".repeat(20);
+    for text in [
+        format!("{nines}e19"),
+        format!("{nines}e16"),
+        format!("{nines}E"),
+        format!("1{}", "0".repeat(19)),
+        "9223372036854775808".to_owned(),
+        "1e2147483647".to_owned(),
+    ] {
+        let values = |text: &str| Quantity::parse(text).map(|q| (q.value(), q.milli_value()));
+        assert_eq!(values(&text), Ok((i64::MAX, i64::MAX)), "{text}");
+        let negative = values(&format!("-{text}"));
+        assert_eq!(negative, Ok((i64::MIN, i64::MIN)), "-{text}");
+        let double = Quantity::parse(&text).map(|q| q.plus(&q).value());
+        assert_eq!(double, Ok(i64::MAX), "{text}");
+    }
+}
+
 #[test]
 fn other_texts_are_refused() {
     for text in [

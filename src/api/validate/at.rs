@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use crate::api::error::MAX_ERRORS;
 use crate::api::quantity::Quantity;
 use crate::api::{Cause, FieldError};
 
@@ -146,14 +147,19 @@ impl<'p, 'v> At<'p, 'v> {
 /// The errors found so far.
 #[derive(Default)]
 pub(crate) struct Errors {
-    /// In the order in which they were found.
+    /// In the order in which they were found; one more than are told, at most.
     pub(crate) found: Vec<FieldError>,
+    /// How many there were.
+    pub(crate) count: usize,
 }
 
 impl Errors {
     /// An error at a path that is not simply a field's.
     pub(crate) fn add(&mut self, path: String, cause: Cause, message: impl Into<String>) {
-        self.found.push(FieldError::new(path, cause, message));
+        self.count += 1;
+        if self.found.len() <= MAX_ERRORS {
+            self.found.push(FieldError::new(path, cause, message));
+        }
     }
 
     /// The field must have a value.

@@ -34,7 +34,7 @@ pub(crate) fn annotations(errors: &mut Errors, at: &At<'_, '_>, path: &str) {
 
 /// A label selector; whether it can be used for matching.
 pub(crate) fn selector(errors: &mut Errors, at: &At<'_, '_>) -> bool {
-    let before = errors.found.len();
+    let before = errors.count;
     let exact = at.field("matchLabels");
     labels(errors, &exact, &exact.path());
     for requirement in at.field("matchExpressions").items() {
@@ -63,5 +63,5 @@ pub(crate) fn selector(errors: &mut Errors, at: &At<'_, '_>) -> bool {
             errors.check(&value, names::label_value);
         }
     }
-    errors.found.len() == before
+    errors.count == before
 }

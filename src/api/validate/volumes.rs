@@ -54,7 +54,7 @@ pub(crate) fn volumes<'v>(
 ) -> BTreeMap<&'v str, &'v Value> {
     let mut valid = BTreeMap::new();
     for volume in volumes.items() {
-        let before = errors.found.len();
+        let before = errors.count;
         source(errors, &volume, within);
         let name = volume.field("name");
         if name.str().is_empty() {
@@ -65,7 +65,7 @@ pub(crate) fn volumes<'v>(
         if valid.contains_key(name.str()) {
             errors.duplicate(&name, name.str());
         }
-        if errors.found.len() == before
+        if errors.count == before
             && let Some(value) = volume.value()
         {
             valid.insert(name.str(), value);

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::page::{NONE, Page};
 use crate::cli::client::{Client, TABLE, encode};
+use crate::cli::output::Breaks;
 
 /// One event's cells: type, reason, age, component, message.
 type Row = Vec<String>;
@@ -29,7 +30,7 @@ pub(super) async fn of(client: &Client, kind: &str, object: &Value) -> anyhow::R
         encode(&namespace),
         encode(&selector)
     );
-    let found: Value = client.get(&path, TABLE).await?;
+    let found: Value = client.show(&path, TABLE, Breaks::Keep).await?;
     Ok(found["rows"]
         .as_array()
         .into_iter()

@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::client::{Client, JSON, encode};
+use super::output::Breaks;
 use page::Page;
 
 /// What to describe.
@@ -55,7 +56,7 @@ pub(super) async fn describe(
     args: &Args,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let found: Value = client.get(&path(args), JSON).await?;
+    let found: Value = client.show(&path(args), JSON, Breaks::Keep).await?;
     let all = found["items"].as_array().cloned().unwrap_or_default();
     let name = |object: &Value| {
         object["metadata"]["name"]
@@ -90,7 +91,7 @@ pub(super) async fn describe(
             Kind::Daemonset => set::write(&read(object)?, &mut page),
             Kind::Pod => pod::write(&read(object)?, &mut page),
             Kind::Node => {
-                let pods: Value = client.get("/api/v1/pods", JSON).await?;
+                let pods: Value = client.show("/api/v1/pods", JSON, Breaks::Keep).await?;
                 let pods = pods["items"].as_array().cloned().unwrap_or_default();
                 let pods = pods.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
                 node::write(&read(object)?, &pods, &mut page);

@@ -59,6 +59,10 @@ pub(super) async fn pass(
 
 /// Reads standard input on a thread of its own, which may wait for ever; a piece is read when the
 /// one before it is under way.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "standard input may be waited for for ever, and the program ends without it"
+)]
 fn read_stdin() -> mpsc::Receiver<Vec<u8>> {
     let (pieces, read) = mpsc::channel(1);
     std::thread::spawn(move || {

@@ -70,3 +70,16 @@ fn the_annotation_changes_what_it_names() {
         Err("max must not be shorter than initial".into())
     );
 }
+
+#[test]
+fn durations_of_the_annotation_are_those_of_go() {
+    let initial = |text: &str| {
+        let read = from_annotation(&format!("initial={text}"), BackOff::default());
+        read.map(|back_off| back_off.initial).ok()
+    };
+    assert_eq!(initial("+.5s"), Some(Duration::from_millis(500)));
+    assert_eq!(initial("3\u{b5}s"), Some(Duration::from_micros(3)));
+    for text in ["PT1S", "1 s", "1sec", "1d", "-1s", "9223372037s"] {
+        assert_eq!(initial(text), None, "{text}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The plan as a function, compared as whole values, and under simulation.
 
 mod backoff;
+mod effect;
 mod in_place;
 mod order;
 mod pod;
@@ -123,6 +124,7 @@ fn observed(sandboxes: Vec<ObservedSandbox>, containers: Vec<ObservedContainer>)
         key: key(),
         set: ObjectKey::new("default", "a"),
         revision: Revision::new("r1"),
+        state_dir: None,
         sandboxes,
         containers,
     }

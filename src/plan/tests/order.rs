@@ -24,6 +24,7 @@ fn sets(all: &[(&str, &str, Standing)]) -> BTreeMap<ObjectKey, SetFact> {
             let fact = SetFact {
                 after: conditions(name, after),
                 standing: *standing,
+                replaces: false,
             };
             (key(name), fact)
         })
@@ -224,4 +225,22 @@ fn a_pod_rests_when_it_is_its_turn_or_time_is_up() {
         ..waits
     };
     assert_eq!(plan_turn(&ending), Some(Goal::End));
+}
+
+#[test]
+fn what_runs_is_not_replaced_just_before_what_it_needs() {
+    let mut all = sets(&[
+        ("base", "", Standing::Updating),
+        ("top", "base", Standing::Ready),
+    ]);
+    let host = HostConditions::default();
+    assert_eq!(told(&all, &host), [""; 0], "one that is missing starts");
+    if let Some(top) = all.get_mut(&key("top")) {
+        top.replaces = true;
+    }
+    let [waits] = told(&all, &host).try_into().expect("one waits");
+    assert!(
+        waits.ends_with("set n/base: it is being updated"),
+        "{waits}"
+    );
 }

@@ -63,3 +63,32 @@ fn a_new_sandbox_has_its_containers_whatever_is_left_of_the_old() {
     memory.stopped.insert(SandboxId("s1".into()));
     assert_eq!(planned(&memory, &have, 100), ["run sandbox, attempt 2"]);
 }
+
+#[test]
+fn a_sandbox_that_never_held_anything_is_released_before_the_next() {
+    let none: [&str; 0] = [];
+    let dead = observed(vec![sandbox(0, SandboxState::NotReady)], Vec::new());
+    assert_eq!(planned(&failed(3), &dead, 3), none);
+    assert_eq!(planned(&failed(3), &dead, 4)[0], "stop sandbox s0");
+    // However often that failed, about as soon as kubelet.
+    assert_eq!(planned(&failed(100), &dead, 14), none);
+    assert_eq!(planned(&failed(100), &dead, 15)[0], "stop sandbox s0");
+}
+
+#[test]
+fn sandboxes_made_in_vain_do_not_pile_up() {
+    let both = [1, 0].map(|attempt| sandbox(attempt, SandboxState::NotReady));
+    let have = observed(both.to_vec(), Vec::new());
+    let mut memory = ready_memory(&["c"]);
+    memory.stopped = ["s0", "s1"].map(|id| SandboxId(id.into())).into();
+    let then = "run sandbox, attempt 2";
+    assert_eq!(planned(&memory, &have, 100), ["remove sandbox s0", then]);
+    // What cannot be removed keeps nothing from being made.
+    let remove = Action::RemoveSandbox {
+        id: SandboxId("s0".into()),
+        ends: None,
+    };
+    let reason = Reason::new("KillPodSandboxError", "not now");
+    remember(&mut memory, &remove, Outcome::Failed(reason), at(100));
+    assert_eq!(planned(&memory, &have, 100), [then]);
+}

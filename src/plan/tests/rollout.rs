@@ -15,6 +15,7 @@ fn fact(uid: &str, revision: &str) -> PodFact {
         preparable: false,
         prepared: false,
         started: true,
+        held: false,
         available: false,
         renewable: false,
         down: false,
@@ -34,7 +35,7 @@ fn made(goals: Vec<(Uid, Goal)>) -> Rollout {
     Rollout {
         goals,
         make: Some(Revision::new("2")),
-        renew: None,
+        ..Rollout::default()
     }
 }
 
@@ -350,4 +351,44 @@ fn an_update_that_is_refused_leaves_what_runs() {
     assert_eq!(refuse(&Verdict::Run, &pods), only(expected));
     let ends = goals(&[("old", Goal::End), ("new", Goal::End)]);
     assert_eq!(refuse(&Verdict::Stop(Vec::new()), &pods), only(ends));
+}
+
+#[test]
+fn a_switch_waits_for_what_the_set_comes_after() {
+    let old = fact("old", "1");
+    let held = PodFact {
+        started: false,
+        staged: true,
+        held: true,
+        ..fact("new", "2")
+    };
+    let goals_of = |old: &PodFact, new: &PodFact| {
+        let rollout = plan(Replace::WhenStaged, &[old.clone(), new.clone()]);
+        (rollout.goals, rollout.renew, rollout.switch)
+    };
+    let stays = goals(&[("old", Goal::Run), ("new", Goal::Stage)]);
+    assert_eq!(goals_of(&old, &held), (stays.clone(), None, None));
+    let prepared = PodFact {
+        preparable: true,
+        prepared: true,
+        ..held.clone()
+    };
+    assert_eq!(goals_of(&old, &prepared).0[0].1, Goal::Run);
+    let renewable = PodFact {
+        renewable: true,
+        ..old.clone()
+    };
+    assert_eq!(
+        goals_of(&renewable, &held),
+        (stays, None, None),
+        "nor in place"
+    );
+
+    let free = PodFact {
+        held: false,
+        ..held
+    };
+    let (switched, _, switch) = goals_of(&old, &free);
+    assert_eq!(switched[0].1, Goal::End);
+    assert_eq!(switch, Some(Uid::new("new")), "from here it is not held");
 }

@@ -16,7 +16,7 @@ use crate::model::{
     SandboxId, SandboxState, StopKind,
 };
 use crate::plan::backoff::restart_after;
-use crate::plan::{forget_removed, plan_pod, plan_probes, remember};
+use crate::plan::{plan_pod, plan_probes, remember, take_look};
 
 /// A small repeatable generator (xorshift); the seed names the run.
 struct Dice(u64);
@@ -58,7 +58,7 @@ impl World {
     fn step(&mut self, want: &Arc<DesiredPod>, faults: bool) -> PodPlan {
         self.finish_init();
         self.probe(want, faults);
-        forget_removed(&mut self.memory, self.have.as_ref());
+        take_look(&mut self.memory, self.have.as_ref());
         let plan = plan_pod(Some(want), self.have.as_ref(), &self.memory, self.now);
         if let Some(action) = plan.actions.first() {
             let outcome = if faults && self.dice.one_in(6) {

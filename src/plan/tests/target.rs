@@ -204,6 +204,37 @@ fn a_trial_ends_good_bad_or_waits() {
     assert_eq!(say(&tried, Some(1), 0, 0, 999), Judgement::Good);
 }
 
+#[test]
+fn what_was_good_last_is_told_by_its_number_and_not_by_the_time() {
+    let mut record = record();
+    record.revisions[2].bad = bad("o");
+    // Found good while the clock was years ahead, and the other after it was set right.
+    record.revisions[0].good_since = Some(at(315_360_000));
+    record.revisions[0].good_order = 1;
+    assert_eq!(record.next_good(), 2);
+    record.revisions[1].good_order = 2;
+    let policy = Policy {
+        rollback: true,
+        ..calm()
+    };
+    assert_eq!(run(&record, &policy).0, "2");
+    let last = record.last_good().map(|good| good.hash.as_str());
+    assert_eq!(last, Some("2"), "pinned and kept");
+    // Records of an earlier version have no numbers.
+    for revision in &mut record.revisions {
+        revision.good_order = 0;
+    }
+    assert_eq!(run(&record, &policy).0, "1");
+}
+
+#[test]
+fn a_trial_that_begins_in_the_future_has_no_longer_than_its_deadline() {
+    let mut tried = revision(3);
+    tried.trial_since = Some(at(315_360_000));
+    let judged = judge(&tried, &Progress::default(), &calm(), at(0), at(100));
+    assert_eq!(judged, Judgement::Wait(at(160)));
+}
+
 /// The policy of a set with these annotations and this update strategy, which other fields may follow.
 fn policy_of(annotations: &str, strategy: &str) -> (Policy, Vec<Reason>) {
     let text = format!(

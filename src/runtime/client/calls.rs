@@ -1,5 +1,6 @@
 //! One method a call of CRI, each with its deadline and what it was about in its error.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tonic::{Response, Status};
@@ -47,16 +48,32 @@ impl Client {
         &self,
         sandbox: &SandboxId,
     ) -> Result<cri::PodSandboxStatus, Error> {
+        let answer = self.ask_sandbox_status(sandbox, false).await?;
+        Ok(answer.status.unwrap_or_default())
+    }
+
+    /// What the runtime tells of a sandbox beside CRI.
+    pub(in crate::runtime) async fn sandbox_info(
+        &self,
+        sandbox: &SandboxId,
+    ) -> Result<HashMap<String, String>, Error> {
+        Ok(self.ask_sandbox_status(sandbox, true).await?.info)
+    }
+
+    async fn ask_sandbox_status(
+        &self,
+        sandbox: &SandboxId,
+        verbose: bool,
+    ) -> Result<cri::PodSandboxStatusResponse, Error> {
         let request = cri::PodSandboxStatusRequest {
             pod_sandbox_id: sandbox.0.clone(),
-            verbose: false,
+            verbose,
         };
         within(
             self.deadlines.call(),
             self.runtime.clone().pod_sandbox_status(request),
         )
         .await
-        .map(|answer| answer.status.unwrap_or_default())
         .map_err(|source| Error::SandboxStatus {
             sandbox: sandbox.clone(),
             source,
@@ -292,6 +309,26 @@ impl Client {
             image: image.to_owned(),
             source,
         })
+    }
+
+    /// The snapshotter that containers' root file systems come from; none where the runtime is
+    /// another than containerd, which names the snapshotter's directory by its plugin.
+    pub(in crate::runtime) async fn snapshotter(&self) -> Result<Option<String>, Status> {
+        const PLUGIN: &str = "io.containerd.snapshotter.v1.";
+        let request = cri::ImageFsInfoRequest {};
+        let answer = within(
+            self.deadlines.call(),
+            self.images.clone().image_fs_info(request),
+        )
+        .await?;
+        let filesystems = answer.image_filesystems.into_iter();
+        let paths = filesystems.filter_map(|filesystem| filesystem.fs_id);
+        let mut names: Vec<String> = paths
+            .filter_map(|id| Some(id.mountpoint.rsplit_once(PLUGIN)?.1.to_owned()))
+            .collect();
+        // Where runtime handlers have their own, containerd's default is that of the default one.
+        names.sort_by_key(|name| name != "overlayfs");
+        Ok(names.into_iter().next())
     }
 
     /// Pulls an image and returns its reference; dropping the future ends the pull.

@@ -12,10 +12,14 @@ use std::path::{Component, Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, mkdirat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::steps::step;
+use crate::blocking::Progress;
 
 /// Opens what `path` names inside `root` (flag `O_PATH`), making missing directories with the
 /// mode of `root`.
-pub(super) fn open_or_make(root: &Path, path: &str) -> io::Result<OwnedFd> {
+pub(super) fn open_or_make(root: &Path, path: &str, progress: &Progress) -> io::Result<OwnedFd> {
     let root = root.canonicalize()?;
     let (existing, missing) = resolve(&root, Path::new(path))?;
     let mut at = walk(&root, &existing)?;
@@ -24,10 +28,17 @@ pub(super) fn open_or_make(root: &Path, path: &str) -> io::Result<OwnedFd> {
     }
     let mode = Mode::from_bits_truncate(fstat(directory(&root)?)?.st_mode & 0o7777);
     for name in names(&missing)? {
-        match mkdirat(&at, name, Mode::S_IRWXU) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(e) => return Err(e.into()),
-        }
+        let make = || match mkdirat(&at, name, Mode::S_IRWXU) {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            Err(e) => Err(e.into()),
+        };
+        let undo = |made| {
+            if made {
+                unlinkat(&at, name, UnlinkatFlags::RemoveDir).ok();
+            }
+        };
+        step(progress, make, undo)?;
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         at = openat(&at, name, flags, Mode::empty())?;
         fchmod(&at, mode)?;
@@ -124,17 +135,17 @@ mod tests {
     #[test]
     fn paths_stay_inside_whatever_links_say() {
         let root = tempfile::tempdir().expect("a directory");
-        let root = root.path();
+        let (root, on) = (root.path(), Progress::default());
         std::fs::create_dir(root.join("real")).expect("a directory");
         symlink("real", root.join("inside")).expect("a link");
         symlink("/etc", root.join("outside")).expect("a link");
         symlink("nowhere", root.join("dangling")).expect("a link");
         assert!(open_existing(root, "inside").is_ok());
-        assert!(open_or_make(root, "inside/a/b").is_ok());
+        assert!(open_or_make(root, "inside/a/b", &on).is_ok());
         assert!(root.join("real/a/b").is_dir());
         assert!(open_existing(root, "outside").is_err());
-        assert!(open_or_make(root, "outside/made-by-setlet").is_err());
-        assert!(open_or_make(root, "dangling/x").is_err());
-        assert!(open_or_make(root, "a/../../x").is_err());
+        assert!(open_or_make(root, "outside/made-by-setlet", &on).is_err());
+        assert!(open_or_make(root, "dangling/x", &on).is_err());
+        assert!(open_or_make(root, "a/../../x", &on).is_err());
     }
 }

@@ -3,13 +3,13 @@
 //! Follows kubelet v1.36's `env` file syntax: `NAME='value'`, values only in single quotes and
 //! over several lines where need be, `#` comments.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::AsRawFd;
+use std::io;
 
 use k8s_openapi::api::core::v1::Container;
 
 use super::{FileKeys, beneath};
+use crate::blocking::Progress;
+use crate::files;
 use crate::model::{DesiredPod, Reason, VolumePaths};
 
 /// The longest file that is read.
@@ -20,6 +20,7 @@ pub(super) fn values(
     pod: &DesiredPod,
     container: &Container,
     volumes: &VolumePaths,
+    progress: &Progress,
 ) -> Result<FileKeys, Reason> {
     let mut values = FileKeys::new();
     let sources = container.env.iter().flatten();
@@ -36,7 +37,11 @@ pub(super) fn values(
             );
             return Err(refused(message));
         };
-        let text = match read(volume, &key.path) {
+        let begun = progress.begin(format!("{} ({})", key.path, volume.display()));
+        let text = match begun
+            .map_err(Into::into)
+            .and_then(|()| read(volume, &key.path))
+        {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound && optional => continue,
             Err(e) => return Err(refused(format!("cannot read {}: {e}", key.path))),
@@ -61,11 +66,8 @@ pub(super) fn values(
 
 fn read(volume: &std::path::Path, path: &str) -> io::Result<String> {
     let found = beneath::open_existing(volume, path)?;
-    // The descriptor only names the file; opening it anew is what makes it readable.
-    let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
-    let mut text = String::new();
-    file.take(MAX_BYTES).read_to_string(&mut text)?;
-    Ok(text)
+    let mut file = files::open_found(&found)?;
+    files::text(files::read_all(&mut file, MAX_BYTES)?)
 }
 
 /// The pairs of a file; none where it is not of that syntax.
@@ -98,7 +100,27 @@ fn parse(text: &str) -> Option<Vec<(String, String)>> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_file_that_never_answers_or_ends_is_refused_by_what_it_is() {
+        let volume = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| volume.path().join(name);
+        nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        let large = std::fs::File::create(at("large")).expect("a file");
+        large.set_len(1 << 40).expect("sparse");
+        std::fs::File::create(at("good"))
+            .and_then(|mut file| file.write_all(b"K='v'\n"))
+            .expect("a file");
+        let why = |name: &str| read(volume.path(), name).expect_err(name).to_string();
+        assert_eq!(why("fifo"), "it is a FIFO, not a regular file");
+        assert_eq!(
+            why("large"),
+            "it is larger than 1048576 bytes, the most that is read"
+        );
+        assert_eq!(read(volume.path(), "good").expect("read"), "K='v'\n");
+    }
 
     #[test]
     fn only_single_quotes_hold_values() {

@@ -10,11 +10,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::reference::{DEFAULT_REGISTRY, repository};
+use crate::api::ImageName;
 use crate::cri;
 use crate::model::DesiredPod;
 
-/// The name that `docker login` keeps the default registry under.
+/// The registry of images that name none.
+const DEFAULT_REGISTRY: &str = "docker.io";
+/// The name that `docker login` keeps it under.
 const DEFAULT_KEY: &str = "index.docker.io";
 
 /// What one registry wants.
@@ -81,12 +83,12 @@ impl Keyring {
     }
 
     /// The credentials to try for an image, in order; none means to ask without.
-    pub fn credentials(self, image: &str) -> Vec<cri::AuthConfig> {
+    pub fn credentials(self, image: &ImageName) -> Vec<cri::AuthConfig> {
         let mut entries = self.0;
         // Stable: of equal names the earlier secret's comes first.
         entries.sort_by(|(a, _), (b, _)| b.cmp(a));
-        let repository = repository(image);
-        let by_name = |name: &str| name == DEFAULT_KEY && repository.starts_with(DEFAULT_REGISTRY);
+        let repository = image.repository();
+        let by_name = |name: &str| name == DEFAULT_KEY && image.domain() == DEFAULT_REGISTRY;
         let found = entries.iter().any(|(name, _)| matches(name, &repository));
         entries
             .into_iter()
@@ -207,6 +209,10 @@ mod tests {
         }
     }
 
+    fn name(image: &str) -> ImageName {
+        ImageName::parse(image).unwrap()
+    }
+
     #[test]
     fn the_longest_name_comes_first_and_what_cannot_be_read_is_left_out() {
         let pod = pod(&[
@@ -225,12 +231,20 @@ mod tests {
             ),
         ]);
         let users = |image: &str| -> Vec<String> {
-            let found = Keyring::of_secrets(&pod).credentials(image).into_iter();
+            let found = Keyring::of_secrets(&pod)
+                .credentials(&name(image))
+                .into_iter();
             found.map(|a| a.username + &a.auth).collect()
         };
         assert_eq!(users("r.io/team/a:b"), ["u", "b2xk"]);
         assert_eq!(users("r.io/a"), ["b2xk"]);
-        assert_eq!(users("busybox"), ["hub"]);
+        for image in [
+            "busybox",
+            "docker.io/busybox",
+            "index.docker.io/library/busybox",
+        ] {
+            assert_eq!(users(image), ["hub"], "{image}");
+        }
         assert_eq!(users("quay.io/a"), [""; 0]);
     }
 
@@ -254,8 +268,14 @@ mod tests {
             ("r.io/team", "r.io/team/a", true),
             ("r.io/team", "r.io/other/a", false),
             ("docker.io", "busybox", true),
+            ("docker.io", "index.docker.io/library/busybox", true),
+            ("docker.io/library/busybox", "docker.io/busybox:1", true),
         ] {
-            assert_eq!(matches(key, &repository(image)), is_match, "{key} {image}");
+            assert_eq!(
+                matches(key, &name(image).repository()),
+                is_match,
+                "{key} {image}"
+            );
         }
     }
 }

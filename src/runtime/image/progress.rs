@@ -12,18 +12,19 @@ use containerd_client::services::v1::{ListContentRequest, ListStatusesRequest};
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::reference::repository;
+use crate::api::ImageName;
 use crate::model::PullProgress;
 use crate::runtime::containerd::in_namespace;
 
-const INTERVAL: Duration = Duration::from_secs(1);
+/// How often to look.
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Label of a manifest, with the registry behind it: the repositories it was pulled from.
 const SOURCE: &str = "containerd.io/distribution.source.";
 /// Labels of a manifest that begin so: what it is made of.
 const CHILD: &str = "containerd.io/gc.ref.content";
 
-/// Bytes by image.
+/// Bytes by image, named in full.
 pub(super) type Progress = BTreeMap<String, PullProgress>;
 
 /// The downloads seen since the last time no pull ran.
@@ -46,9 +47,8 @@ impl Ingests {
         self.seen = Seen::default();
     }
 
-    /// Waits a second and says how far the downloads of the running pulls are.
-    pub async fn poll(&mut self, running: &[String]) -> Progress {
-        tokio::time::sleep(INTERVAL).await;
+    /// Says how far the downloads of the running pulls are.
+    pub async fn look(&mut self, running: &[String]) -> Progress {
         // A runtime without a content store, or one that is away: progress is only for show.
         self.read(running).await.unwrap_or_default()
     }
@@ -79,9 +79,10 @@ impl Ingests {
 
     /// The digests that the manifests of an image's repository name.
     async fn parts(&mut self, image: &str) -> Result<BTreeSet<String>, Status> {
-        let repository = repository(image);
-        let (host, path) = repository.split_once('/').unwrap_or_default();
-        let source = format!("{SOURCE}{host}");
+        let Ok(name) = ImageName::parse(image) else {
+            return Ok(BTreeSet::new());
+        };
+        let source = format!("{SOURCE}{}", name.domain());
         let request = ListContentRequest {
             filters: vec![format!("labels.\"{source}\"")],
         };
@@ -90,7 +91,7 @@ impl Ingests {
         while let Some(page) = stream.message().await? {
             for info in page.info {
                 let sources = info.labels.get(&source).map_or("", String::as_str);
-                if sources.split(',').any(|s| s == path) {
+                if sources.split(',').any(|s| s == name.path()) {
                     let children = info
                         .labels
                         .into_iter()

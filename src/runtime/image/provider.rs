@@ -14,9 +14,13 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
+use tracing::debug;
 
 use super::auth::{Entry, Keyring, matches};
-use super::reference::repository;
+use super::node;
+use crate::api::{ImageName, signed_duration};
+use crate::blocking::Blocking;
+use crate::files;
 
 /// kubelet gives a program a minute.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,8 +76,8 @@ pub(super) struct Cache(BTreeMap<(String, String), (Timestamp, Keyring)>);
 
 impl Providers {
     /// Reads the configuration.
-    pub async fn read(file: &Path) -> Result<Self, String> {
-        let read = tokio::fs::read_to_string(file).await;
+    pub async fn read(file: &Path, blocking: &Blocking) -> Result<Self, String> {
+        let read = node::read(file, blocking).await.and_then(files::text);
         read.map_err(|error| error.to_string())
             .and_then(|text| Self::parse(&text))
             .map_err(|error| {
@@ -106,8 +110,8 @@ impl Providers {
     }
 
     /// The programs that are for an image, in the configuration's order.
-    pub fn for_image(&self, image: &str) -> impl Iterator<Item = &Provider> {
-        let repository = repository(image);
+    pub fn for_image(&self, image: &ImageName) -> impl Iterator<Item = &Provider> {
+        let repository = image.repository();
         let providers = self.providers.iter();
         providers.filter(move |p| p.match_images.iter().any(|m| matches(m, &repository)))
     }
@@ -118,15 +122,17 @@ impl Provider {
     pub async fn ask(
         &self,
         directory: &Path,
-        image: &str,
+        image: &ImageName,
         cache: &RefCell<Cache>,
+        blocking: &Blocking,
         now: Timestamp,
     ) -> Result<Keyring, String> {
-        let repository = repository(image);
+        let repository = image.repository();
         if let Some(keyring) = cache.borrow_mut().get(&self.name, &repository, now) {
             return Ok(keyring);
         }
-        let asked = tokio::time::timeout(PATIENCE, self.run(directory, &repository)).await;
+        let asked =
+            tokio::time::timeout(PATIENCE, self.run(directory, &repository, blocking)).await;
         let answer = asked
             .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
             .and_then(|answer| self.understand(&answer));
@@ -146,13 +152,23 @@ impl Provider {
         Ok(keyring)
     }
 
-    async fn run(&self, directory: &Path, repository: &str) -> Result<Vec<u8>, String> {
+    async fn run(
+        &self,
+        directory: &Path,
+        repository: &str,
+        blocking: &Blocking,
+    ) -> Result<Vec<u8>, String> {
         let request = json!({
             "kind": "CredentialProviderRequest",
             "apiVersion": self.api_version,
             "image": repository,
         });
-        let mut child = Command::new(directory.join(&self.name))
+        let program = directory.join(&self.name);
+        let trusted = node::on_file(&program, blocking, |path| {
+            files::trust::insist(path).map(drop)
+        });
+        trusted.await.map_err(|error| error.to_string())?;
+        let mut child = Command::new(program)
             .args(&self.args)
             .envs(self.env.iter().map(|v| (&v.name, &v.value)))
             .stdin(Stdio::piped())
@@ -161,6 +177,7 @@ impl Provider {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| error.to_string())?;
+        expose(child.id());
         if let Some(mut stdin) = child.stdin.take() {
             // A program that needs not read it closes it early.
             stdin.write_all(request.to_string().as_bytes()).await.ok();
@@ -202,6 +219,19 @@ impl Provider {
     }
 }
 
+/// Takes from a program what it inherited of the agent's protection against running out of memory.
+/// It shares the agent's limit: whoever uses too much is to end, not the agent.
+fn expose(pid: Option<u32>) {
+    let write = |pid| {
+        let path = format!("/proc/{pid}/oom_score_adj");
+        let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+        std::io::Write::write_all(&mut file, b"0")
+    };
+    if let Some(Err(error)) = pid.map(write) {
+        debug!(%error, "a credential provider keeps the agent's oom_score_adj");
+    }
+}
+
 impl Cache {
     fn get(&mut self, provider: &str, repository: &str, now: Timestamp) -> Option<Keyring> {
         self.0.retain(|_, (until, _)| *until > now);
@@ -213,14 +243,9 @@ impl Cache {
     }
 }
 
-/// A duration as Go writes it.
+/// A duration as Go reads it.
 fn duration(text: &str) -> Result<SignedDuration, String> {
-    match text {
-        "0" => Ok(SignedDuration::ZERO),
-        text => text
-            .parse()
-            .map_err(|_| format!("{text:?} is not a duration such as 12h or 10m0s")),
-    }
+    signed_duration(text).ok_or_else(|| format!("{text:?} is not a duration such as 12h or 10m0s"))
 }
 
 #[cfg(test)]
@@ -240,6 +265,10 @@ providers:
   args: [get]
   env: [{name: WHO, value: me}]
 ";
+
+    fn name(image: &str) -> ImageName {
+        ImageName::parse(image).unwrap()
+    }
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -262,11 +291,29 @@ providers:
     }
 
     #[test]
+    fn a_program_does_not_keep_the_agents_oom_score_adj() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let path = format!("/proc/{}/oom_score_adj", child.id());
+        let is = || std::fs::read_to_string(&path).unwrap().trim().to_owned();
+        let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut file, b"500").unwrap();
+        assert_eq!(is(), "500");
+        expose(Some(child.id()));
+        let exposed = is();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(exposed, "0");
+    }
+
+    #[test]
     fn configurations_are_read_and_refused_by_name() {
         let providers = Providers::parse(CONFIG).unwrap();
-        let count = |image: &str| providers.for_image(image).count();
+        let count = |image: &str| providers.for_image(&name(image)).count();
         assert_eq!(count("eu.r.io/a:b"), 1);
-        assert_eq!(count("r.example:5000/team/a@sha256:1"), 1);
+        assert_eq!(count("r.example:5000/team/a:v1"), 1);
         assert_eq!(count("r.io/a"), 0);
         let refused =
             |from: &str, to: &str| Providers::parse(&CONFIG.replace(from, to)).unwrap_err();
@@ -281,6 +328,7 @@ providers:
         let directory = tempfile::tempdir().unwrap();
         let providers = Providers::parse(CONFIG).unwrap();
         let provider = &providers.providers[0];
+        let room = Blocking::default();
         for (key, lasts, runs) in [
             ("Image", "", 3),
             ("Registry", "", 2),
@@ -291,14 +339,20 @@ providers:
             program(path, key, lasts);
             let cache = RefCell::default();
             for image in ["eu.r.io/a:1", "eu.r.io/a:2", "eu.r.io/b", "us.r.io/a"] {
-                let found = provider.ask(path, image, &cache, at(0)).await.unwrap();
-                let found = found.credentials(image);
+                let image = name(image);
+                let found = provider
+                    .ask(path, &image, &cache, &room, at(0))
+                    .await
+                    .unwrap();
+                let found = found.credentials(&image);
                 assert_eq!(found[0].username, "me-get");
             }
             let asked = std::fs::read_to_string(path.join("asked")).unwrap();
             assert_eq!(asked.lines().count(), runs, "{key} {lasts}");
             assert!(asked.contains(r#""image":"eu.r.io/a""#), "{asked}");
-            let again = provider.ask(path, "eu.r.io/a", &cache, at(3600)).await;
+            let again = provider
+                .ask(path, &name("eu.r.io/a"), &cache, &room, at(3600))
+                .await;
             assert!(again.is_ok());
             let asked = std::fs::read_to_string(path.join("asked")).unwrap();
             assert_eq!(asked.lines().count(), runs + 1, "an hour later");
@@ -311,14 +365,15 @@ providers:
         let directory = tempfile::tempdir().unwrap();
         let providers = Providers::parse(CONFIG).unwrap();
         let provider = &providers.providers[0];
+        let room = Blocking::default();
         let cache = RefCell::default();
         let asked = provider
-            .ask(directory.path(), "eu.r.io/a", &cache, at(0))
+            .ask(directory.path(), &name("eu.r.io/a"), &cache, &room, at(0))
             .await;
         assert!(asked.unwrap_err().starts_with("credential provider ask: "));
         program(directory.path(), "Sometimes", "");
         let asked = provider
-            .ask(directory.path(), "eu.r.io/a", &cache, at(0))
+            .ask(directory.path(), &name("eu.r.io/a"), &cache, &room, at(0))
             .await;
         assert!(asked.unwrap_err().contains("cacheKeyType"));
     }

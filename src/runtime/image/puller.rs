@@ -10,18 +10,23 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 use super::cause;
+use super::lease::Lease;
 use super::node::{self, NodeCredentials};
-use super::progress::Ingests;
+use super::progress::{INTERVAL, Ingests};
 use super::pulls::Pulls;
-use crate::api::Uid;
+use super::stored;
+use crate::api::{ImageName, Uid};
 use crate::cri;
+use crate::model::time::between;
 use crate::model::{PullProgress, Reason};
 use crate::runtime::error::Error;
 use crate::runtime::events::Hint;
-use crate::runtime::{Inner, Runtime};
+use crate::runtime::{Inner, Runtime, brought};
 
 /// Requests wait here when the puller is busy, which is for microseconds.
 const QUEUED_REQUESTS: usize = 64;
@@ -29,8 +34,9 @@ const QUEUED_REQUESTS: usize = 64;
 /// A pull that is wanted.
 #[derive(Debug, Clone)]
 pub(super) struct PullWish {
-    /// The image as pods name it.
-    pub image: String,
+    pub image: ImageName,
+    /// Whether it is to be pulled; else it is there and to be unpacked.
+    pub is_pulled: bool,
     /// The sandbox's configuration, for the runtime.
     pub sandbox: Option<Arc<cri::PodSandboxConfig>>,
     /// Credentials to try, in this order; none means to ask without.
@@ -42,8 +48,8 @@ pub(super) struct PullWish {
 pub(super) enum Pulled {
     /// The image is in the runtime.
     Done {
-        /// How long the call took that brought it.
-        took: Duration,
+        /// How long the call took that brought it, where one did.
+        took: Option<Duration>,
     },
     /// It failed.
     Failed {
@@ -59,7 +65,11 @@ pub(super) enum Pulled {
 pub(super) enum Answer {
     /// The pod has not asked for it, or was told its end already.
     Unknown,
-    /// It waits for its turn, or runs.
+    /// It waits for its turn.
+    Waiting,
+    /// It is there and is unpacked.
+    Unpacking,
+    /// It runs.
     Running {
         since: Timestamp,
         progress: PullProgress,
@@ -116,13 +126,14 @@ impl PullSender {
 
     /// Takes back a pod's wishes for all images but these.
     pub async fn release(&self, uid: &Uid, keep: BTreeSet<String>) {
+        let keep = keep.iter().map(|image| ImageName::in_full(image)).collect();
         // A puller that has ended has no pulls to end.
         let _ = self.0.send(Request::Release(uid.clone(), keep)).await;
     }
 }
 
-/// Pulls until cancelled, a few images at a time; being cancelled, or dropped,
-/// ends the pulls in flight. Sends [`Hint::Image`] when a pull ends, and each second in which it
+/// Pulls until cancelled, a few images at a time, besides those that have stalled; being cancelled, or dropped,
+/// ends the pulls in flight. Sends [`Hint::Image`] when a pull begins and ends, and each second in which it
 /// made progress.
 pub async fn run_puller(
     runtime: &Runtime,
@@ -131,20 +142,29 @@ pub async fn run_puller(
     credentials: NodeCredentials,
     cancel: CancellationToken,
 ) {
-    let credentials = node::Lookup::new(credentials, runtime.inner.clock);
+    let credentials = node::Lookup::new(
+        credentials,
+        runtime.inner.clock,
+        runtime.inner.blocking.clone(),
+    );
     let mut pulls = Pulls::new(requests.parallel);
     let mut requests = requests.heard;
     let mut running = FuturesUnordered::new();
-    let mut ingests = Ingests::new(runtime.inner.client.channel());
+    // At home when nobody looks.
+    let mut ingests = Some(Ingests::new(runtime.inner.client.channel()));
+    let mut looks = FuturesUnordered::new();
+    let mut tick = tokio::time::interval(INTERVAL);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        if running.is_empty() {
+        if let (true, Some(ingests)) = (running.is_empty(), &mut ingests) {
             ingests.forget();
         }
-        for wish in pulls.due() {
-            let stop = pulls.started(&wish.image);
+        for wish in pulls.due(Instant::now()) {
+            let image = wish.image.to_string();
+            let stop = pulls.started(&image, Instant::now());
             running.push(pull(&runtime.inner, &credentials, wish, stop));
+            let _ = hints.send(Hint::Image(image));
         }
-        let images = pulls.running();
         tokio::select! {
             () = cancel.cancelled() => return,
             request = requests.recv() => match request {
@@ -157,8 +177,16 @@ pub async fn run_puller(
                 }
                 let _ = hints.send(Hint::Image(image));
             }
-            progress = ingests.poll(&images), if !running.is_empty() => {
-                for image in pulls.progress(progress) {
+            _ = tick.tick(), if ingests.is_some() && !running.is_empty() => {
+                let images = pulls.running();
+                looks.extend(ingests.take().map(|mut ingests| async move {
+                    let progress = ingests.look(&images).await;
+                    (ingests, progress)
+                }));
+            }
+            Some((home, progress)) = looks.next(), if !looks.is_empty() => {
+                ingests = Some(home);
+                for image in pulls.progress(progress, Instant::now()) {
                     let _ = hints.send(Hint::Image(image));
                 }
             }
@@ -173,7 +201,15 @@ async fn pull(
     wish: PullWish,
     stop: CancellationToken,
 ) -> (String, Option<Pulled>) {
-    let image = wish.image.clone();
+    let name = wish.image.to_string();
+    if !wish.is_pulled {
+        let unpacked = tokio::select! {
+            () = stop.cancelled() => None,
+            unpacked = unpack(runtime, &name) => Some(unpacked),
+        };
+        return (name, unpacked);
+    }
+    let image = name.clone();
     let pull = async {
         let found = credentials.of_image(&wish.image).await;
         let auths = wish.auth.into_iter().chain(found.auths);
@@ -181,34 +217,63 @@ async fn pull(
         if auths.is_empty() {
             auths.push_back(None);
         }
+        let channel = runtime.client.channel();
+        // Of a runtime without containerd's services nothing is known, and nothing noted.
+        let before = brought::names(&channel, &runtime.node).await.ok();
         let mut ended = Ok(String::new());
         let mut begun = (runtime.clock)();
         for auth in auths {
             begun = (runtime.clock)();
             ended = runtime
                 .client
-                .pull_image(&wish.image, auth, wish.sandbox.as_deref().cloned())
+                .pull_image(&name, auth, wish.sandbox.as_deref().cloned())
                 .await;
             if ended.is_ok() {
                 break;
             }
         }
-        let took = (runtime.clock)().duration_since(begun);
-        (
-            ended,
-            found.problems,
-            Duration::try_from(took).unwrap_or_default(),
-        )
+        let took = between(begun, (runtime.clock)());
+        if let (Ok(id), Some(before)) = (&ended, &before) {
+            brought::note_pull(&channel, &runtime.node, &wish.image, id, before).await;
+        }
+        (ended, found.problems, took)
     };
     tokio::select! {
         () = stop.cancelled() => (image, None),
         ended = pull => (image, Some(match ended {
-            (Ok(_), _, took) => Pulled::Done { took },
+            (Ok(_), _, took) => Pulled::Done { took: Some(took) },
             (Err(error), problems, _) => Pulled::Failed {
                 reason: with_problems(error.reason(), &problems),
                 unreachable: error.status().is_some_and(cause::is_unreachable),
             },
         })),
+    }
+}
+
+/// Unpacks an image that is there.
+async fn unpack(runtime: &Inner, image: &str) -> Pulled {
+    let channel = runtime.client.channel();
+    let unpacked = async {
+        let snapshotter = runtime.client.snapshotter().await?;
+        let layers = stored::layers(&channel, image).await?;
+        let (Some(snapshotter), Some(layers)) = (snapshotter, layers) else {
+            return Ok(Ok(()));
+        };
+        let lease =
+            Lease::take(channel.clone(), &runtime.node, "unpack", (runtime.clock)()).await?;
+        let unpacked = layers.unpack(channel.clone(), &snapshotter, &lease).await;
+        lease.close().await;
+        Ok::<_, Status>(unpacked)
+    };
+    let problem = match unpacked.await {
+        Ok(Ok(())) => return Pulled::Done { took: None },
+        Ok(Err(error)) => error.to_string(),
+        Err(status) => status.message().to_owned(),
+    };
+    let message = format!("image {image:?} is present and cannot be unpacked: {problem}");
+    Pulled::Failed {
+        reason: Reason::new("ErrImagePull", message),
+        unreachable: false,
     }
 }
 

@@ -1,8 +1,10 @@
 //! Which pulls wait, run and have ended, and who waits for them: no calls, no clock.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
@@ -10,12 +12,15 @@ use super::puller::{Answer, PullWish, Pulled, Request};
 use crate::api::Uid;
 use crate::model::PullProgress;
 
+/// A pull that has fetched nothing for so long gives its turn to the next, and goes on beside it.
+const STALLED: Duration = Duration::from_secs(10);
+
 /// The pulls of all images.
 #[derive(Debug)]
 pub(super) struct Pulls {
-    /// So many run at a time.
+    /// So many run at a time, besides those that have stalled.
     parallel: usize,
-    /// By image: waiting for their turn, or running.
+    /// By image, named in full: waiting for their turn, or running.
     open: BTreeMap<String, Pull>,
     /// The order in which they wait.
     waiting: VecDeque<String>,
@@ -30,7 +35,24 @@ struct Pull {
     progress: PullProgress,
     wanted_by: BTreeSet<Uid>,
     /// Set while it runs.
-    stop: Option<CancellationToken>,
+    runs: Option<Run>,
+}
+
+#[derive(Debug)]
+struct Run {
+    stop: CancellationToken,
+    /// When it began or last fetched something.
+    moved: Instant,
+}
+
+impl Pull {
+    /// Whether it takes one of the turns there are. One that has fetched everything unpacks it.
+    fn has_turn(&self, now: Instant) -> bool {
+        let PullProgress { done, total } = self.progress;
+        let fetched = total > 0 && done >= total;
+        let moves = |run: &Run| fetched || now.duration_since(run.moved) < STALLED;
+        self.runs.as_ref().is_some_and(moves)
+    }
 }
 
 impl Pulls {
@@ -50,7 +72,7 @@ impl Pulls {
                 let _ = reply.send(self.answer(uid, image));
             }
             Request::Begin(uid, wish, reply) => {
-                let image = wish.image.clone();
+                let image = wish.image.to_string();
                 let pull = self.open.entry(image.clone()).or_insert_with(|| {
                     self.waiting.push_back(image.clone());
                     Pull {
@@ -58,7 +80,7 @@ impl Pulls {
                         since: now,
                         progress: PullProgress::default(),
                         wanted_by: BTreeSet::new(),
-                        stop: None,
+                        runs: None,
                     }
                 });
                 pull.wanted_by.insert(uid.clone());
@@ -72,9 +94,13 @@ impl Pulls {
         if let Some(pull) = self.open.get(&image)
             && pull.wanted_by.contains(&uid)
         {
-            return Answer::Running {
-                since: pull.since,
-                progress: pull.progress,
+            return match pull.runs {
+                None => Answer::Waiting,
+                Some(_) if !pull.wish.is_pulled => Answer::Unpacking,
+                Some(_) => Answer::Running {
+                    since: pull.since,
+                    progress: pull.progress,
+                },
             };
         }
         self.ended
@@ -90,8 +116,8 @@ impl Pulls {
                 pull.wanted_by.remove(uid);
             }
             let wanted = !pull.wanted_by.is_empty();
-            if let (false, Some(stop)) = (wanted, &pull.stop) {
-                stop.cancel();
+            if let (false, Some(run)) = (wanted, &pull.runs) {
+                run.stop.cancel();
             }
             wanted
         });
@@ -99,8 +125,8 @@ impl Pulls {
     }
 
     /// The pulls whose turn it is.
-    pub fn due(&mut self) -> Vec<PullWish> {
-        let running = self.open.values().filter(|p| p.stop.is_some()).count();
+    pub fn due(&mut self, now: Instant) -> Vec<PullWish> {
+        let running = self.open.values().filter(|p| p.has_turn(now)).count();
         let free = self
             .parallel
             .saturating_sub(running)
@@ -111,10 +137,13 @@ impl Pulls {
     }
 
     /// Notes that a pull runs; what it returns is cancelled when nobody wants it any more.
-    pub fn started(&mut self, image: &str) -> CancellationToken {
+    pub fn started(&mut self, image: &str, now: Instant) -> CancellationToken {
         let stop = CancellationToken::new();
         if let Some(pull) = self.open.get_mut(image) {
-            pull.stop = Some(stop.clone());
+            pull.runs = Some(Run {
+                stop: stop.clone(),
+                moved: now,
+            });
         }
         stop
     }
@@ -129,18 +158,21 @@ impl Pulls {
 
     /// The images whose pulls run.
     pub fn running(&self) -> Vec<String> {
-        let running = self.open.iter().filter(|(_, p)| p.stop.is_some());
+        let running = self.open.iter().filter(|(_, p)| p.runs.is_some());
         running.map(|(image, _)| image.clone()).collect()
     }
 
     /// Notes the bytes of running pulls; the images there is news of.
-    pub fn progress(&mut self, now: Progress) -> Vec<String> {
+    pub fn progress(&mut self, bytes: Progress, now: Instant) -> Vec<String> {
         let mut news = Vec::new();
-        for (image, progress) in now {
+        for (image, progress) in bytes {
             if let Some(pull) = self.open.get_mut(&image)
                 && pull.progress != progress
             {
                 pull.progress = progress;
+                if let Some(run) = &mut pull.runs {
+                    run.moved = now;
+                }
                 news.push(image);
             }
         }
@@ -151,16 +183,17 @@ impl Pulls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::api::ImageName;
     use tokio::sync::oneshot;
 
     const DONE: Pulled = Pulled::Done {
-        took: Duration::ZERO,
+        took: Some(Duration::ZERO),
     };
 
     fn begin(pulls: &mut Pulls, uid: &str, image: &str) -> Answer {
         let wish = PullWish {
-            image: image.into(),
+            image: ImageName::parse(image).unwrap(),
+            is_pulled: true,
             sandbox: None,
             auth: Vec::new(),
         };
@@ -169,9 +202,16 @@ mod tests {
         answer.try_recv().unwrap()
     }
 
+    fn full(image: &str) -> String {
+        ImageName::in_full(image)
+    }
+
     fn ask(pulls: &mut Pulls, uid: &str, image: &str) -> Answer {
         let (reply, mut answer) = oneshot::channel();
-        pulls.take(Request::Ask(Uid::new(uid), image.into(), reply), now());
+        pulls.take(
+            Request::Ask(Uid::new(uid), ImageName::in_full(image), reply),
+            now(),
+        );
         answer.try_recv().unwrap()
     }
 
@@ -188,23 +228,27 @@ mod tests {
 
     /// Starts what is due and says which images those were.
     fn start(pulls: &mut Pulls) -> Vec<String> {
-        let due: Vec<_> = pulls.due().into_iter().map(|w| w.image).collect();
-        for image in &due {
-            pulls.started(image);
-        }
-        due
+        start_at(pulls, Instant::now())
+    }
+
+    fn start_at(pulls: &mut Pulls, now: Instant) -> Vec<String> {
+        let due = pulls.due(now).into_iter().map(|w| w.image);
+        let due = due.inspect(|image| drop(pulls.started(&image.to_string(), now)));
+        due.map(|image| image.path().replace("library/", ""))
+            .collect()
     }
 
     #[test]
     fn pods_share_a_pull_and_each_is_told_its_end_once() {
         let mut pulls = Pulls::new(3);
         assert_eq!(ask(&mut pulls, "p", "a"), Answer::Unknown);
-        assert_eq!(begin(&mut pulls, "p", "a"), running(0, 0));
-        assert_eq!(begin(&mut pulls, "q", "a"), running(0, 0));
+        assert_eq!(begin(&mut pulls, "p", "a"), Answer::Waiting);
+        assert_eq!(begin(&mut pulls, "q", "docker.io/a"), Answer::Waiting);
         assert_eq!(ask(&mut pulls, "r", "a"), Answer::Unknown);
         assert_eq!(start(&mut pulls), ["a"]);
+        assert_eq!(ask(&mut pulls, "q", "a"), running(0, 0));
         assert_eq!(start(&mut pulls), [""; 0]);
-        pulls.end("a", &DONE);
+        pulls.end(&full("a"), &DONE);
         for uid in ["p", "q"] {
             assert_eq!(ask(&mut pulls, uid, "a"), Answer::Ended(DONE));
             assert_eq!(ask(&mut pulls, uid, "a"), Answer::Unknown);
@@ -219,7 +263,7 @@ mod tests {
         }
         assert_eq!(start(&mut pulls), ["e", "d", "c"]);
         assert_eq!(start(&mut pulls), [""; 0]);
-        pulls.end("d", &DONE);
+        pulls.end(&full("d"), &DONE);
         assert_eq!(start(&mut pulls), ["b"]);
     }
 
@@ -231,7 +275,7 @@ mod tests {
         }
         assert_eq!(start(&mut pulls), ["a"]);
         assert_eq!(start(&mut pulls), [""; 0]);
-        pulls.end("a", &DONE);
+        pulls.end(&full("a"), &DONE);
         assert_eq!(start(&mut pulls), ["b"]);
     }
 
@@ -241,9 +285,10 @@ mod tests {
         for (uid, image) in [("p", "a"), ("q", "a"), ("p", "b")] {
             begin(&mut pulls, uid, image);
         }
-        pulls.due();
-        let stop = pulls.started("a");
-        pulls.take(Request::Release(Uid::new("p"), ["b".into()].into()), now());
+        pulls.due(Instant::now());
+        let stop = pulls.started(&full("a"), Instant::now());
+        pulls.started(&full("b"), Instant::now());
+        pulls.take(Request::Release(Uid::new("p"), [full("b")].into()), now());
         assert!(!stop.is_cancelled());
         assert_eq!(ask(&mut pulls, "p", "b"), running(0, 0));
         pulls.take(Request::Release(Uid::new("q"), BTreeSet::new()), now());
@@ -256,15 +301,42 @@ mod tests {
     #[test]
     fn bytes_are_news_when_they_change() {
         let mut pulls = Pulls::new(3);
-        let bytes = |done| -> Progress { [("a".into(), PullProgress { done, total: 9 })].into() };
+        let news = |pulls: &mut Pulls, done| {
+            let bytes = [(full("a"), PullProgress { done, total: 9 })].into();
+            pulls.progress(bytes, Instant::now())
+        };
         begin(&mut pulls, "p", "a");
         assert_eq!(pulls.running(), [""; 0]);
         start(&mut pulls);
-        assert_eq!(pulls.running(), ["a"]);
-        assert_eq!(pulls.progress(bytes(2)), ["a"]);
-        assert_eq!(pulls.progress(bytes(2)), [""; 0]);
+        assert_eq!(pulls.running(), [full("a")]);
+        assert_eq!(news(&mut pulls, 2), [full("a")]);
+        assert_eq!(news(&mut pulls, 2), [""; 0]);
         assert_eq!(ask(&mut pulls, "p", "a"), running(2, 9));
-        pulls.end("a", &DONE);
-        assert_eq!(pulls.progress(bytes(3)), [""; 0]);
+        pulls.end(&full("a"), &DONE);
+        assert_eq!(news(&mut pulls, 3), [""; 0]);
+    }
+
+    #[test]
+    fn pulls_that_have_stalled_hold_up_nobody_else() {
+        let mut pulls = Pulls::new(2);
+        for image in ["a", "b", "c", "d", "e"] {
+            begin(&mut pulls, "p", image);
+        }
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let bytes =
+            |image, done| -> Progress { [(full(image), PullProgress { done, total: 9 })].into() };
+        assert_eq!(start_at(&mut pulls, begun), ["a", "b"]);
+        assert_eq!(ask(&mut pulls, "p", "c"), Answer::Waiting);
+        pulls.progress(bytes("a", 4), after(5));
+        assert_eq!(start_at(&mut pulls, after(9)), [""; 0]);
+        // The other one has not moved.
+        assert_eq!(start_at(&mut pulls, after(10)), ["c"]);
+        assert_eq!(start_at(&mut pulls, after(15)), ["d"]);
+        // One that goes on has its turn again, and one that has everything keeps it.
+        pulls.progress(bytes("b", 1), after(16));
+        pulls.progress(bytes("d", 9), after(17));
+        assert_eq!(start_at(&mut pulls, after(25)), [""; 0]);
+        assert_eq!(start_at(&mut pulls, after(26)), ["e"]);
     }
 }

@@ -74,6 +74,43 @@ pub(super) fn entry(line: &[u8]) -> Option<Entry<'_>> {
     })
 }
 
+/// Whether bytes of the file are the end of one of its lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    Here,
+    Later,
+}
+
+/// Makes entries of lines of the file that may come in pieces, because they are too long to be held.
+#[derive(Debug, Default)]
+pub(super) struct Cutter {
+    /// The line whose end is still to come: what its beginning said, if it was an entry's.
+    begun: Option<Option<(Timestamp, Source, bool)>>,
+}
+
+impl Cutter {
+    /// The entry of a line or of a piece of it; every piece but the last is a part.
+    pub fn cut<'a>(&mut self, bytes: &'a [u8], ends: Ends) -> Option<Entry<'a>> {
+        let entry = match self.begun.take() {
+            None => entry(bytes),
+            Some(head) => head.map(|(time, source, partial)| Entry {
+                time,
+                source,
+                partial,
+                text: bytes,
+            }),
+        };
+        if ends == Ends::Here {
+            return entry;
+        }
+        self.begun = Some(entry.as_ref().map(|e| (e.time, e.source, e.partial)));
+        entry.map(|entry| Entry {
+            partial: true,
+            ..entry
+        })
+    }
+}
+
 /// Puts the parts of each source's lines together.
 #[derive(Debug, Default)]
 pub(super) struct Joiner {

@@ -1,7 +1,8 @@
 //! Opens all files of a log at once: the rotated ones, compressed or not, and the one that grows.
 //!
 //! Opened together they stay readable although they are rotated, compressed and removed meanwhile,
-//! and each line is in exactly one of them. Never waits for a log to grow and never writes.
+//! and each line is in exactly one of them. Never waits for a log to grow and never writes. All of it
+//! blocks: it is for the threads of file work.
 
 use std::collections::VecDeque;
 use std::fs::{File, Metadata};
@@ -12,10 +13,11 @@ use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
-use tokio::io::AsyncReadExt;
-use tokio::task::spawn_blocking;
 
 use super::rotated::{self, Form, Rotated, Stamp};
+use crate::blocking::Progress;
+use crate::files::{self, Links};
+use crate::model::time::later;
 
 /// How much is read at a time.
 pub(super) const CHUNK_BYTES: usize = 64 << 10;
@@ -30,11 +32,10 @@ type Decoder = MultiGzDecoder<BufReader<File>>;
 #[derive(Debug)]
 pub(super) enum Input {
     /// As the runtime wrote them.
-    Plain(tokio::fs::File),
+    Plain(File),
     /// Compressed.
     Gzip {
-        /// `None` only while a chunk is decoded.
-        decoder: Option<Box<Decoder>>,
+        decoder: Box<Decoder>,
         /// At the end, or where it cannot be read any further.
         ended: bool,
     },
@@ -75,7 +76,7 @@ impl Input {
     fn gzip(file: File) -> Self {
         let file = BufReader::with_capacity(CHUNK_BYTES, file);
         Self::Gzip {
-            decoder: Some(Box::new(MultiGzDecoder::new(file))),
+            decoder: Box::new(MultiGzDecoder::new(file)),
             ended: false,
         }
     }
@@ -86,7 +87,7 @@ impl Piece {
         let meta = file.metadata()?;
         let input = match form {
             Form::Gzip => Input::gzip(file),
-            Form::Plain | Form::Unfinished => Input::Plain(tokio::fs::File::from_std(file)),
+            Form::Plain | Form::Unfinished => Input::Plain(file),
         };
         Ok(Self {
             input,
@@ -97,23 +98,19 @@ impl Piece {
     }
 
     /// Appends what comes next; 0 at the end.
-    pub async fn read(&mut self, to: &mut Vec<u8>) -> io::Result<usize> {
+    pub fn read(&mut self, to: &mut Vec<u8>) -> io::Result<usize> {
         match &mut self.input {
             Input::Plain(file) => {
-                to.reserve(CHUNK_BYTES);
-                file.take(CHUNK_BYTES as u64).read_buf(to).await
+                let start = to.len();
+                to.resize(start + CHUNK_BYTES, 0);
+                let read = file.read(&mut to[start..]);
+                to.truncate(start + read.as_ref().copied().unwrap_or(0));
+                read
             }
+            Input::Gzip { ended: true, .. } => Ok(0),
             Input::Gzip { decoder, ended } => {
-                if *ended {
-                    return Ok(0);
-                }
-                let Some(taken) = decoder.take() else {
-                    return Ok(0);
-                };
-                let (taken, chunk) = spawn_blocking(|| decode(taken)).await?;
-                *decoder = Some(taken);
                 // What was written later is worth more than an end here.
-                let chunk = chunk.unwrap_or_else(|error| {
+                let chunk = decode(decoder).unwrap_or_else(|error| {
                     tracing::warn!(path = %self.path.display(), %error, "a compressed log is damaged");
                     Vec::new()
                 });
@@ -126,10 +123,8 @@ impl Piece {
 
     /// Goes back to the beginning of a compressed file.
     pub fn rewind(&mut self) -> io::Result<()> {
-        if let Input::Gzip { decoder, .. } = &mut self.input
-            && let Some(decoder) = decoder.take()
-        {
-            let mut file = decoder.into_inner().into_inner();
+        if let Input::Gzip { decoder, .. } = &mut self.input {
+            let mut file = decoder.get_ref().get_ref().try_clone()?;
             file.rewind()?;
             self.input = Input::gzip(file);
         }
@@ -141,29 +136,26 @@ impl Piece {
         let modified = self.meta.modified().ok();
         let modified = modified.and_then(|time| Timestamp::try_from(time).ok());
         // Lines are stamped a little before they are written, files with a coarser clock.
-        modified.is_some_and(|time| time + Duration::from_secs(1) < moment)
+        modified.is_some_and(|time| later(time, Duration::from_secs(1)) < moment)
     }
 
     /// What the file is now.
-    pub async fn metadata(&self) -> io::Result<Metadata> {
+    pub fn metadata(&self) -> io::Result<Metadata> {
         match &self.input {
-            Input::Plain(file) => file.metadata().await,
+            Input::Plain(file) => file.metadata(),
             Input::Gzip { .. } => Ok(self.meta.clone()),
         }
     }
 }
 
-fn decode(mut decoder: Box<Decoder>) -> (Box<Decoder>, io::Result<Vec<u8>>) {
+fn decode(decoder: &mut Decoder) -> io::Result<Vec<u8>> {
     let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-    let read = (&mut *decoder)
-        .take(CHUNK_BYTES as u64)
-        .read_to_end(&mut chunk);
-    let chunk = match read {
+    let read = decoder.take(CHUNK_BYTES as u64).read_to_end(&mut chunk);
+    match read {
         // A damaged file is read as far as it can be; what is broken shows the next time.
         Err(_) if !chunk.is_empty() => Ok(chunk),
         read => read.map(|_| chunk),
-    };
-    (decoder, chunk)
+    }
 }
 
 /// Whether two are the same file.
@@ -174,23 +166,22 @@ pub(super) fn is_same(a: &Metadata, b: &Metadata) -> bool {
 /// Opens the files of the log at a path.
 ///
 /// # Errors
-/// `NotFound` when there is none; and when one cannot be read.
-pub(super) async fn open(path: PathBuf, from: From) -> io::Result<Pieces> {
-    spawn_blocking(move || {
-        for _ in 1..ATTEMPTS {
-            if let (pieces, Steady::Yes) = open_once(&path, &from)? {
-                return Ok(pieces);
-            }
-            std::thread::sleep(PAUSE);
+/// `NotFound` when there is none; when one cannot be read; and when it was asked to stop.
+pub(super) fn open(path: &Path, from: &From, progress: &Progress) -> io::Result<Pieces> {
+    progress.begin(path.display().to_string())?;
+    for _ in 1..ATTEMPTS {
+        if let (pieces, Steady::Yes) = open_once(path, from)? {
+            return Ok(pieces);
         }
-        // A rotation that was cut short: what is there is all there is.
-        let (pieces, _) = open_once(&path, &from)?;
-        if pieces.files.is_empty() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        Ok(pieces)
-    })
-    .await?
+        progress.step()?;
+        std::thread::sleep(PAUSE);
+    }
+    // A rotation that was cut short: what is there is all there is.
+    let (pieces, _) = open_once(path, from)?;
+    if pieces.files.is_empty() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(pieces)
 }
 
 /// Whether the files were the same before and after they were opened.
@@ -227,7 +218,7 @@ fn open_once(path: &Path, from: &From) -> io::Result<(Pieces, Steady)> {
     match growing {
         Some(file) => {
             let piece = Piece::new(file, path.to_owned(), Form::Plain)?;
-            let named = std::fs::metadata(path);
+            let named = std::fs::symlink_metadata(path);
             if !named.is_ok_and(|named| is_same(&named, &piece.meta)) {
                 steady = Steady::No;
             }
@@ -240,7 +231,7 @@ fn open_once(path: &Path, from: &From) -> io::Result<(Pieces, Steady)> {
 }
 
 fn open_file(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
+    match files::open(path, Links::Refuse) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -257,7 +248,7 @@ fn wanted(path: &Path, list: &[Rotated], from: &From) -> Vec<(Rotated, bool)> {
     if let From::After(read, begun_after) = from {
         files.retain(|file| begun_after.is_none_or(|stamp| file.stamp > stamp));
         let is_read = |file: &Rotated| {
-            let meta = std::fs::metadata(file.path(path));
+            let meta = std::fs::symlink_metadata(file.path(path));
             meta.is_ok_and(|meta| is_same(&meta, read) || is_compressed_of(file, &meta, read))
         };
         if let Some(index) = files.iter().position(is_read) {

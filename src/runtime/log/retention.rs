@@ -14,6 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::rotated::{Form, Rotated, Stamp};
+use crate::model::time::later;
 
 /// How long a rotated file is left alone before it is compressed.
 pub const REST: Duration = Duration::from_secs(10);
@@ -58,7 +59,8 @@ pub(super) fn decide(files: &[Rotated], keep: usize, now: Timestamp) -> Chores {
         Form::Gzip => !is_kept(&file.stamp),
         Form::Plain => !is_kept(&file.stamp) || has(file.stamp, Form::Gzip),
     };
-    let rests = |stamp: &Stamp| stamp.time() + REST <= now;
+    // A clock that was set back since says nothing of a rotation's time, and its rest has no end.
+    let rests = |stamp: &Stamp| later(stamp.time(), REST) <= now || later(now, REST) < stamp.time();
     let is_plain = |stamp: &Stamp| has(*stamp, Form::Plain) && !has(*stamp, Form::Gzip);
     let plain = kept.iter().rev().copied().filter(is_plain);
     let (compress, resting) = plain
@@ -131,6 +133,16 @@ mod tests {
         };
         assert_eq!(chores(&["30", "31", "39", "40"], 9), resting);
         assert_eq!(chores(&["30", "40"], 9), to_do(&[], &["30"]));
+    }
+
+    #[test]
+    fn what_is_named_for_a_time_to_come_rests_no_longer() {
+        let ahead = |text: &str| Stamp::parse(text).unwrap();
+        let stamps = ["20260101-000100", "99991230-220000", "99991230-220000.1"].map(ahead);
+        let files = stamps.map(|stamp| Rotated::new(stamp, Form::Plain));
+        let chores = decide(&files, 9, "2026-01-01T00:00:40Z".parse().unwrap());
+        assert_eq!(chores.compress, [stamps[1], stamps[0]]);
+        assert!(!chores.resting);
     }
 
     #[test]

@@ -136,8 +136,12 @@ pub(super) fn list(log: &Path) -> io::Result<Vec<Rotated>> {
     };
     let mut found = Vec::new();
     for entry in entries {
-        let entry = entry?.file_name();
-        found.extend(entry.to_str().and_then(|entry| Rotated::parse(entry, name)));
+        let entry = entry?;
+        // Whoever may write here can put anything under such a name; only a file is one of the log's.
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let entry = entry.file_name();
+            found.extend(entry.to_str().and_then(|entry| Rotated::parse(entry, name)));
+        }
     }
     found.sort();
     Ok(found)

@@ -5,21 +5,23 @@
 //! that fails. Cut short anywhere, nothing is lost: the runtime writes on into the renamed file, a
 //! log without a file is opened anew, and a compressed file gets its name when it is whole.
 
-use std::fs::{self, File, FileTimes};
+use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::pieces::CHUNK_BYTES;
 use super::retention;
 pub use super::retention::REST;
 use super::rotated::{self, Form, Rotated, Stamp};
+use crate::blocking::{Blocking, Lane, Progress, Unanswered};
+use crate::files::{self, Links};
 use crate::model::ContainerId;
 use crate::runtime::{self, Runtime};
 
@@ -39,6 +41,9 @@ pub enum Error {
     /// The runtime did not open the log anew; the file has its name back.
     #[error("{}", .0.line())]
     Reopen(#[source] runtime::Error),
+    /// The filesystem of the logs does not answer.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
 }
 
 /// What a log is at its path.
@@ -84,22 +89,28 @@ impl Runtime {
         log: PathBuf,
         keep: usize,
     ) -> Result<(), Error> {
-        let now = (self.inner.clock)();
+        let now = crate::clock::wall();
         let path = log.clone();
-        let rotated = blocking(&log, move || {
+        let (blocking, lane) = (
+            &self.inner.blocking,
+            format!("the rotation of {}", log.display()),
+        );
+        let rotate = move |on: &Progress| {
             let files = listed(&path)?;
             for file in retention::excess(&files, keep.saturating_sub(1)) {
+                go_on(on, &path)?;
                 remove(&file.path(&path))?;
             }
             let stamp = Stamp::next(now, files.last().map(|file| file.stamp));
             let rotated = Rotated::new(stamp, Form::Plain).path(&path);
-            fs::rename(&path, &rotated).map_err(|e| failed("rename", &path, e))?;
-            Ok(rotated)
-        })
-        .await?;
+            rename_away(&path, &rotated, on)?;
+            Ok::<_, Error>(rotated)
+        };
+        let rotated = blocking.run(lane.clone(), rotate).await??;
         let reopened = self.reopen_log(container).await;
         if reopened.is_err() {
-            blocking(&log.clone(), move || rename_back(&rotated, &log)).await?;
+            let back = blocking.run(lane, move |_| rename_back(&rotated, &log));
+            back.await??;
         }
         reopened
     }
@@ -115,18 +126,28 @@ impl Runtime {
 }
 
 /// How large logs are now, in the order of the paths.
-pub async fn sizes(logs: Arc<[PathBuf]>) -> Vec<Size> {
+///
+/// # Errors
+/// Their filesystem does not answer.
+pub async fn sizes(blocking: &Blocking, logs: Arc<[PathBuf]>) -> Result<Vec<Size>, Unanswered> {
     if logs.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let look = move || logs.iter().map(|log| size(log)).collect();
-    // An error means that the agent ends.
-    spawn_blocking(look).await.unwrap_or_default()
+    let look = move |on: &Progress| {
+        let known = |log: &PathBuf| match on.begin(log.display().to_string()) {
+            Ok(()) => size(log),
+            Err(_) => Size::Unknown,
+        };
+        logs.iter().map(known).collect()
+    };
+    let lane = Lane::own("the sizes of container logs");
+    blocking.run(lane, look).await
 }
 
 fn size(log: &Path) -> Size {
-    match fs::metadata(log) {
-        Ok(meta) => Size::Bytes(meta.len()),
+    match fs::symlink_metadata(log) {
+        Ok(meta) if meta.is_file() => Size::Bytes(meta.len()),
+        Ok(_) => Size::Unknown,
         Err(error) if error.kind() != io::ErrorKind::NotFound => Size::Unknown,
         Err(_) if log.parent().is_some_and(Path::is_dir) => Size::Missing,
         Err(_) => Size::Unknown,
@@ -137,21 +158,24 @@ fn size(log: &Path) -> Size {
 /// caller at a time.
 ///
 /// # Errors
-/// When a file cannot be read, written or removed.
+/// When a file cannot be read, written or removed, or their filesystem does not answer.
 pub async fn tidy(
+    blocking: &Blocking,
     log: PathBuf,
     keep: usize,
     now: jiff::Timestamp,
     stop: CancellationToken,
 ) -> Result<Tidied, Error> {
-    blocking(&log.clone(), move || {
+    let work = move |on: &Progress| {
+        go_on(on, &log)?;
         let chores = retention::decide(&listed(&log)?, keep, now);
         for file in &chores.remove {
+            go_on(on, &log)?;
             remove(&file.path(&log))?;
         }
         let compressed = match chores.compress.first() {
             Some(stamp) => {
-                compress(&log, *stamp, &stop)?;
+                compress(&log, *stamp, &Stop { stop, on })?;
                 true
             }
             None => false,
@@ -164,15 +188,47 @@ pub async fn tidy(
             Left::Nothing
         };
         Ok(Tidied { compressed, left })
-    })
-    .await
+    };
+    let lane = Lane::own("the rotated files of container logs");
+    blocking.run(lane, work).await?
+}
+
+/// A step of the work on a log.
+fn go_on(on: &Progress, log: &Path) -> Result<(), Error> {
+    let begun = on.begin(log.display().to_string());
+    begun.map_err(|stopped| failed("handle", log, stopped.into()))
+}
+
+/// What ends a compression early.
+struct Stop<'a> {
+    /// The agent ends.
+    stop: CancellationToken,
+    /// Nobody waits for it any more.
+    on: &'a Progress,
+}
+
+impl Stop<'_> {
+    /// Says that the work goes on, and whether it is to end.
+    fn is_due(&self) -> bool {
+        self.on.step().is_err() || self.stop.is_cancelled()
+    }
 }
 
 /// Compresses one file, unless that is stopped or the log is gone.
-fn compress(log: &Path, stamp: Stamp, stop: &CancellationToken) -> Result<(), Error> {
+fn compress(log: &Path, stamp: Stamp, stop: &Stop<'_>) -> Result<(), Error> {
+    compress_into(log, stamp, stop, create_like)
+}
+
+/// As [`compress`], into the file that `create` makes for the plain one at a path.
+fn compress_into(
+    log: &Path,
+    stamp: Stamp,
+    stop: &Stop<'_>,
+    create: impl FnOnce(&Metadata, &Path) -> io::Result<File>,
+) -> Result<(), Error> {
     let [plain, gzip, unfinished] =
         [Form::Plain, Form::Gzip, Form::Unfinished].map(|form| Rotated::new(stamp, form).path(log));
-    let written = write_gzip(&plain, &unfinished, stop).and_then(|whole| {
+    let written = write_gzip(&plain, &unfinished, stop, create).and_then(|whole| {
         if whole {
             fs::rename(&unfinished, &gzip)
         } else {
@@ -196,14 +252,37 @@ fn compress(log: &Path, stamp: Stamp, stop: &CancellationToken) -> Result<(), Er
     }
 }
 
-/// Writes the compressed file with the mode and the time of the plain one; `false` when it was
-/// stopped.
-fn write_gzip(plain: &Path, to: &Path, stop: &CancellationToken) -> io::Result<bool> {
-    let mut from = File::open(plain)?;
-    let mut encoder = GzEncoder::new(File::create(to)?, Compression::default());
+/// Makes the file that the compressed log is written to: new, and for those only who may read the
+/// plain one.
+fn create_like(plain: &Metadata, path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    fchown(&file, Some(plain.uid()), Some(plain.gid()))?;
+    file.set_permissions(plain.permissions())?;
+    Ok(file)
+}
+
+/// Writes the compressed file with the owner, the mode and the time of the plain one; `false` when
+/// it was stopped.
+fn write_gzip(
+    plain: &Path,
+    to: &Path,
+    stop: &Stop<'_>,
+    create: impl FnOnce(&Metadata, &Path) -> io::Result<File>,
+) -> io::Result<bool> {
+    let mut from = files::open(plain, Links::Refuse)?;
+    let meta = from.metadata()?;
+    let mut encoder = GzEncoder::new(create(&meta, to)?, Compression::default());
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
-        if stop.is_cancelled() {
+        if stop.is_due() {
             return Ok(false);
         }
         match from.read(&mut chunk)? {
@@ -212,12 +291,19 @@ fn write_gzip(plain: &Path, to: &Path, stop: &CancellationToken) -> io::Result<b
         }
     }
     let to = encoder.finish()?;
-    let meta = from.metadata()?;
-    to.set_permissions(meta.permissions())?;
     // Readers know by it what it was made of.
-    to.set_times(FileTimes::new().set_modified(meta.modified()?))?;
+    let modified = from.metadata()?.modified()?;
+    to.set_times(FileTimes::new().set_modified(modified))?;
     to.sync_all()?;
     Ok(true)
+}
+
+/// Renames a log's file, unless nobody waits for that any more: then the runtime would write on into
+/// the file under its new name.
+fn rename_away(log: &Path, rotated: &Path, on: &Progress) -> Result<(), Error> {
+    go_on(on, log)?;
+    fs::rename(log, rotated).map_err(|e| failed("rename", log, e))?;
+    go_on(on, log).or_else(|stopped| rename_back(rotated, log).and(Err(stopped)))
 }
 
 /// Gives a log its file back, unless the runtime made a new one although it did not say so.
@@ -245,16 +331,6 @@ fn failed(operation: &'static str, path: &Path, source: io::Error) -> Error {
         operation,
         path: path.to_owned(),
         source,
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    log: &Path,
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    match spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(failed("handle", log, error.into())),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -49,6 +50,73 @@ async fn the_end_counts_joined_lines() {
     ] {
         assert_eq!(collect(&path, tail(count)).await, text, "tail {count}");
     }
+}
+
+/// A line of the file of this many megabytes, between two others.
+fn with_a_long_line(path: &Path, begins: &str, megabytes: usize) {
+    append(path, &format!("{T}1Z stdout F a\n{begins}"));
+    let piece = "x".repeat(1 << 20);
+    for _ in 0..megabytes {
+        append(path, &piece);
+    }
+    append(path, &format!("\n{T}1Z stdout F b\n"));
+}
+
+#[tokio::test]
+async fn a_line_without_end_is_handed_on_in_pieces() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("0.log");
+    with_a_long_line(&path, &format!("{T}1Z stdout F "), 5);
+    for options in [Options::default(), tail(3), tail(2)] {
+        let mut lines = std::pin::pin!(read(path.clone(), options));
+        let (mut total, mut largest) = (0, 0);
+        while let Some(line) = lines.try_next().await.unwrap() {
+            total += line.text.iter().filter(|b| **b == b'x').count();
+            largest = largest.max(line.text.len());
+        }
+        assert_eq!(total, 5 << 20);
+        assert!(largest < 2 << 20, "{largest}");
+    }
+    assert_eq!(collect(&path, tail(1)).await, "b\n");
+    assert!(collect(&path, tail(2)).await.ends_with("x\nb\n"));
+}
+
+#[tokio::test]
+async fn a_line_without_end_that_is_no_entry_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("0.log");
+    with_a_long_line(&path, "", 3);
+    for options in [Options::default(), tail(2)] {
+        assert_eq!(collect(&path, options).await, "a\nb\n");
+    }
+    let mut reader = Reader::open(path, Options::default()).await.unwrap();
+    while reader.next().await.unwrap().is_some() {
+        assert!(
+            reader.rest.len() < 2 * MAX_REST_BYTES,
+            "{}",
+            reader.rest.len()
+        );
+    }
+    assert!(reader.rest.capacity() < 4 * MAX_REST_BYTES);
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_not_read_as_a_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    append(&at("secret"), &format!("{T}1Z stdout F secret\n"));
+    std::os::unix::fs::symlink("secret", at("0.log")).unwrap();
+    nix::unistd::mkfifo(&at("1.log"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for name in ["0.log", "1.log"] {
+        let lines: io::Result<Vec<Line>> = read(at(name), tail(1)).try_collect().await;
+        let error = lines.unwrap_err().to_string();
+        assert!(error.ends_with("not a regular file"), "{error}");
+    }
+    // Beside a log that is one they are not its rotated files.
+    append(&at("2.log"), &format!("{T}1Z stdout F good\n"));
+    std::os::unix::fs::symlink("secret", at("2.log.20260101-000000")).unwrap();
+    nix::unistd::mkfifo(&at("2.log.20260101-000001"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_eq!(collect(&at("2.log"), Options::default()).await, "good\n");
 }
 
 #[tokio::test]
@@ -119,4 +187,54 @@ async fn following_goes_on_through_rotation_until_the_container_ends() {
     assert_eq!(next().await, None);
 }
 
+/// The inotify instances of this process.
+fn instances() -> usize {
+    let open = fs::read_dir("/proc/self/fd")
+        .expect("descriptors")
+        .flatten();
+    let inotify = |entry: fs::DirEntry| {
+        let to = fs::read_link(entry.path()).unwrap_or_default();
+        to == Path::new("anon_inode:inotify")
+    };
+    open.map(inotify).filter(|is| *is).count()
+}
+
+#[tokio::test]
+async fn all_who_follow_share_one_watcher() {
+    let dir = tempfile::tempdir().unwrap();
+    let watches = Watches::default();
+    let before = instances();
+    let mut all = Vec::new();
+    for n in 0..300 {
+        let above = dir.path().join((n % 7).to_string());
+        fs::create_dir_all(&above).unwrap();
+        let path = above.join(format!("{n}.log"));
+        append(&path, &format!("{T}1Z stdout F a\n"));
+        let options = Options {
+            follow: Some(CancellationToken::new()),
+            watches: watches.clone(),
+            ..Options::default()
+        };
+        let mut lines = Box::pin(read(path.clone(), options));
+        lines.next().await.unwrap().unwrap();
+        all.push((path, lines));
+    }
+    // Other tests follow logs too.
+    assert!(instances() < before + 50, "{} of {before}", instances());
+    for (path, lines) in &mut all {
+        // Nobody waits so long for an event that was not told.
+        let next = tokio::time::timeout(WATCHED_POLL / 2, lines.next());
+        let (line, ()) = tokio::join!(next, async {
+            tokio::task::yield_now().await;
+            append(path, &format!("{T}2Z stdout F b\n"));
+        });
+        assert!(line.expect("told").is_some());
+    }
+    drop(all);
+    let (path, room) = (dir.path().join("0/0.log"), Blocking::default());
+    let watcher = watches.watch(&path, &room).await;
+    assert!(watcher.is_some(), "it begins again");
+}
+
+mod hung;
 mod rotated;

@@ -87,6 +87,7 @@ fn pod_of(labels: &Map, annotations: &Map) -> Option<ObservedPod> {
             uid: Uid::new(label(labels::POD_UID)?),
         },
         revision: Revision::new(label(labels::REVISION).unwrap_or_default()),
+        state_dir: annotations.get(labels::STATE).cloned(),
         sandboxes: Vec::new(),
         containers: Vec::new(),
     })
@@ -134,8 +135,9 @@ fn state(
             started_at: details.map_or(created_at, |d| d.started_at),
         },
         cri::ContainerState::ContainerExited => match details {
+            // The end of one that ended before its start was answered is stamped before its start.
             Some(d) => ContainerState::Exited {
-                started_at: d.started_at,
+                started_at: d.started_at.min(d.finished_at),
                 finished_at: d.finished_at,
                 exit_code: d.exit_code,
                 reason: d.reason.clone(),
@@ -164,6 +166,7 @@ pub(super) fn details(status: &cri::ContainerStatus) -> Details {
         log_path: Some(PathBuf::from(&status.log_path)).filter(|p| p.is_absolute()),
         link_name: links::name(&status.labels, &status.id),
         announced: false,
+        disputed: false,
     }
 }
 
@@ -178,7 +181,7 @@ pub(super) fn addresses(network: Option<cri::PodSandboxNetworkStatus>) -> Vec<St
 }
 
 /// CRI counts nanoseconds since the epoch; Go's zero time, far before it, means never.
-fn time(nanoseconds: i64) -> Timestamp {
+pub(super) fn time(nanoseconds: i64) -> Timestamp {
     Timestamp::from_nanosecond(i128::from(nanoseconds.max(0))).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
@@ -300,6 +303,28 @@ mod tests {
                 started_at: second(5)
             }
         );
+    }
+
+    #[test]
+    fn an_end_before_the_start_was_answered_is_no_negative_time() {
+        let status = cri::ContainerStatus {
+            state: cri::ContainerState::ContainerExited.into(),
+            started_at: 7_000_000_000,
+            finished_at: 6_000_000_000,
+            reason: "Completed".into(),
+            ..Default::default()
+        };
+        let exited = listed("c0", 0, cri::ContainerState::ContainerExited);
+        let state = container(&exited, Some(&details(&status))).unwrap().state;
+        let ContainerState::Exited {
+            started_at,
+            finished_at,
+            ..
+        } = state
+        else {
+            panic!("it has ended, not {state:?}")
+        };
+        assert_eq!((started_at, finished_at), (second(6), second(6)));
     }
 
     #[test]

@@ -4,14 +4,11 @@
 //! `terminationMessagePath` names, or, with `FallbackToLogsOnError` and a failed container that wrote
 //! none, the last 80 lines of its log and of those 2048 bytes. Reads, never writes.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
-
 use crate::cri;
+use crate::files::{self, Links};
 use crate::runtime::cache::Details;
 use crate::runtime::log;
 use crate::runtime::translate::labels;
@@ -59,27 +56,8 @@ fn message(details: &Details, status: &cri::ContainerStatus) -> String {
     }
 }
 
-/// Opens what should be a regular file of the agent's, and takes nothing else for one: a FIFO
-/// would hold the whole agent.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("not a regular file"))
-    }
-}
-
 fn read_end(path: &Path, max: u64) -> io::Result<String> {
-    let mut file = open(path)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(max)))?;
-    let mut bytes = Vec::new();
-    file.take(max).read_to_end(&mut bytes)?;
+    let bytes = files::read_end(files::open(path, Links::Refuse)?, max)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -187,6 +165,10 @@ mod tests {
         let ended = ended("File");
         let fifo = ended.path("message");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
-        assert!(ended.message().ends_with("not a regular file"));
+        assert!(
+            ended
+                .message()
+                .ends_with("it is a FIFO, not a regular file")
+        );
     }
 }

@@ -1,57 +1,33 @@
-//! What images an archive holds, from its JSON documents and the digests of everything else: pure.
+//! What images an archive holds, from its JSON documents: pure. [`choose`] says which of its files they
+//! need, and [`Choice::finish`], given the digests of those, what containerd is to be given.
 //!
 //! Reads the OCI image layout (`index.json`, also what `docker save` writes since version 25) and,
-//! where there is none, docker's own `manifest.json`, for which OCI manifests are made. Platforms an
-//! archive leaves out are no fault of it; containerd looks for its own.
+//! where there is none, docker's own `manifest.json`, for which manifests are made. Of several
+//! platforms under one name this machine's is taken; what else an archive holds is left where it is.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::error::Problem;
-use super::read::{Packing, digest_text};
-use crate::runtime::image::in_full;
+use super::json::{Config, Manifest, Saved, Target, parse};
+use super::packing::Packing;
+use super::platform::Platform;
+use super::read::{Found, Survey, digest_text};
+use super::tree::Tree;
+use crate::api::{ImageName, is_digest};
+use crate::runtime::image::{Layer, Layers};
 
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+/// containerd tells by the first bytes how a layer of docker's is packed.
 const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
-/// containerd's own name for an image in an index, in full.
-const IMAGE_NAME: &str = "io.containerd.image.name";
-/// The layout's name for it, often but a tag.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// Before 2.0 it knows no name of docker's for zstd.
+const ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// Labels by which containerd's collector finds what a document refers to.
-const GC: &str = "containerd.io/gc.ref.content";
-/// Indexes in indexes are not nested deeper.
-const DEPTH: u32 = 4;
-
-/// A file that is no JSON document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Blob {
-    pub digest: String,
-    pub size: u64,
-    pub packing: Packing,
-}
-
-/// Everything in an archive, by path.
-#[derive(Debug, Default)]
-pub(super) struct Contents {
-    pub documents: BTreeMap<String, Vec<u8>>,
-    pub blobs: BTreeMap<String, Blob>,
-    pub links: BTreeMap<String, String>,
-}
-
-/// A descriptor, as OCI has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Target {
-    pub media_type: String,
-    pub digest: String,
-    pub size: u64,
-    annotations: Option<BTreeMap<String, String>>,
-}
+pub(super) const GC: &str = "containerd.io/gc.ref.content";
 
 /// A document to be stored, with the labels that keep what it refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,208 +37,290 @@ pub(super) struct Document {
     pub labels: BTreeMap<String, String>,
 }
 
+/// What a name is to mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Image {
+    pub media_type: String,
+    pub digest: String,
+    pub size: u64,
+    /// What has to be unpacked for it.
+    pub layers: Layers,
+    /// The name by digests that stand for it too, each with its own target's media type and size.
+    pub digests: BTreeMap<String, (String, u64)>,
+}
+
 /// What an archive brings.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Brought {
     /// By full name.
-    pub images: BTreeMap<String, Target>,
+    pub images: BTreeMap<String, Image>,
     /// In an order in which each comes after what it refers to.
     pub documents: Vec<Document>,
+    /// Names that are not for this machine.
+    pub refused: Vec<Problem>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Manifest {
-    config: Option<Target>,
-    layers: Vec<Target>,
-    manifests: Vec<Target>,
+/// An image whose files are yet to be read.
+#[derive(Debug)]
+enum Chosen {
+    /// Everything but the layers is known.
+    Oci { image: Image, digests: Vec<String> },
+    /// Everything follows from the layers.
+    Saved {
+        config: Vec<u8>,
+        layers: Vec<Found>,
+        diff_ids: Vec<String>,
+    },
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Saved {
-    config: String,
-    repo_tags: Option<Vec<String>>,
-    #[serde(default)]
-    layers: Vec<String>,
+/// What is needed of an archive.
+#[derive(Debug, Default)]
+pub(super) struct Choice {
+    images: BTreeMap<String, (ImageName, u8, Chosen)>,
+    documents: Vec<Document>,
+    refused: Vec<Problem>,
+    /// The files to be read, by their numbers, with the digests they must have, and their paths.
+    pub wanted: BTreeMap<usize, (Option<String>, String)>,
 }
 
-impl Contents {
-    /// The images, or what is wrong with the archive.
-    pub fn images(&self) -> Result<Brought, Problem> {
-        let mut brought = Brought::default();
-        if let Some(index) = self.documents.get("index.json") {
-            let index: Manifest = parse("index.json", index)?;
-            for target in index.manifests {
-                self.add_oci(target, &mut brought)?;
-            }
-        } else if let Some(list) = self.documents.get("manifest.json") {
-            let list: Vec<Saved> = parse("manifest.json", list)?;
-            for saved in list {
-                self.add_saved(saved, &mut brought)?;
-            }
-        } else {
-            return Err(Problem::NoIndex);
+/// Chooses what this machine needs.
+pub(super) fn choose(survey: &Survey, machine: &Platform) -> Result<Choice, Problem> {
+    let mut choice = Choice::default();
+    if survey.has("index.json") {
+        let index: Manifest = parse("index.json", survey.json("index.json")?)?;
+        let mut tree = Tree::new(survey, machine);
+        for target in index.manifests.into_iter().flatten() {
+            choice.add_oci(target, &mut tree)?;
         }
-        if brought.images.is_empty() {
-            return Err(Problem::NoName);
+        choice.keep_documents(&mut tree);
+    } else if survey.has("manifest.json") {
+        let list: super::go::List<Saved> = parse("manifest.json", survey.json("manifest.json")?)?;
+        for saved in list {
+            choice.add_saved(saved, survey, machine)?;
         }
-        Ok(brought)
+    } else {
+        return Err(Problem::NoIndex);
     }
+    match (choice.images.is_empty(), choice.refused.is_empty()) {
+        (true, true) => Err(Problem::NoName),
+        (true, false) => Err(choice.refused.swap_remove(0)),
+        _ => {
+            choice.want(survey)?;
+            Ok(choice)
+        }
+    }
+}
 
-    fn add_oci(&self, mut target: Target, brought: &mut Brought) -> Result<(), Problem> {
-        let annotations = target.annotations.take().unwrap_or_default();
-        let name = match (annotations.get(IMAGE_NAME), annotations.get(REF_NAME)) {
-            (Some(name), _) => name,
+impl Choice {
+    fn add_oci(&mut self, mut target: Target, tree: &mut Tree<'_>) -> Result<(), Problem> {
+        let annotations = std::mem::take(&mut target.annotations);
+        let name = match (annotations.image_name, annotations.ref_name) {
+            (Some(name), _) => name.0,
             // A tag alone does not say of what.
-            (None, Some(name)) if name.contains(['/', ':']) => name,
+            (None, Some(name)) if name.0.contains(['/', ':']) => name.0,
             _ => return Ok(()),
         };
-        let name = in_full(name).map_err(Problem::BadName)?;
-        if !self.add_target(&target, DEPTH, brought)? {
-            return Err(Problem::Missing {
-                what: target.digest,
+        let name = ImageName::parse(&name).map_err(Problem::BadName)?;
+        let full = name.to_string();
+        if full.contains('@') && full != name.with_digest(&target.digest.0) {
+            return Err(Problem::Digest {
+                path: full,
+                digest: target.digest.0,
             });
         }
-        brought.images.insert(name, target);
+        let (rank, chosen) = match tree.choose(&target, &full) {
+            Ok(chosen) => chosen,
+            Err(problem @ Problem::Platform { .. }) => {
+                self.refused.push(problem);
+                return Ok(());
+            }
+            Err(problem) => return Err(problem),
+        };
+        let mut digests = BTreeMap::new();
+        for one in [&chosen.target, &chosen.manifest] {
+            let kind = (one.media_type.0.clone(), one.size);
+            digests.insert(name.with_digest(&one.digest.0), kind);
+        }
+        digests.remove(&full);
+        let image = Image {
+            media_type: chosen.target.media_type.0,
+            digest: chosen.target.digest.0,
+            size: chosen.target.size,
+            digests,
+            layers: chosen.layers,
+        };
+        let digests = chosen.documents;
+        self.add(name, rank, Chosen::Oci { image, digests });
         Ok(())
     }
 
-    /// Adds a manifest or index with all below it; false when it is not in the archive.
-    fn add_target(
-        &self,
-        target: &Target,
-        depth: u32,
-        brought: &mut Brought,
-    ) -> Result<bool, Problem> {
-        let path = blob_path(&target.digest);
-        let Some(bytes) = self.documents.get(&path) else {
-            return Ok(false);
-        };
-        let digest = digest_of(bytes);
-        if digest != target.digest {
-            return Err(Problem::Digest { path, digest });
+    /// Of several under one name the best, and of equals the last.
+    fn add(&mut self, name: ImageName, rank: u8, chosen: Chosen) {
+        let full = name.to_string();
+        let best = self.images.get(&full);
+        if best.is_none_or(|(_, best, _)| rank <= *best) {
+            self.refused.retain(|problem| !problem.is_of(&full));
+            self.images.insert(full, (name, rank, chosen));
         }
-        let manifest: Manifest = parse(&path, bytes)?;
-        let mut labels = BTreeMap::new();
-        let mut any = manifest.manifests.is_empty();
-        let mut incomplete = None;
-        for (index, child) in manifest.manifests.iter().enumerate() {
-            if depth == 0 {
-                break;
-            }
-            match self.add_target(child, depth - 1, brought) {
-                Ok(true) => {
-                    labels.insert(format!("{GC}.m.{index}"), child.digest.clone());
-                    any = true;
+    }
+
+    fn keep_documents(&mut self, tree: &mut Tree<'_>) {
+        self.refused.retain(|problem| {
+            let images = &self.images;
+            !images.keys().any(|name| problem.is_of(name))
+        });
+        for (_, _, chosen) in self.images.values() {
+            if let Chosen::Oci { digests, .. } = chosen {
+                for digest in digests {
+                    self.documents.extend(tree.take(digest));
                 }
-                Ok(false) => {}
-                // Another platform's, saved in part.
-                Err(missing @ Problem::Missing { .. }) => incomplete = Some(missing),
-                Err(problem) => return Err(problem),
             }
-        }
-        if let (false, Some(missing)) = (any, incomplete) {
-            return Err(missing);
-        }
-        if let Some(config) = &manifest.config {
-            self.add_leaf(&config.digest, brought)?;
-            labels.insert(format!("{GC}.config"), config.digest.clone());
-        }
-        for (index, layer) in manifest.layers.iter().enumerate() {
-            self.add_leaf(&layer.digest, brought)?;
-            labels.insert(format!("{GC}.l.{index}"), layer.digest.clone());
-        }
-        brought.add(digest, bytes.clone(), labels);
-        Ok(any)
-    }
-
-    /// A config or a layer; a layer is stored already.
-    fn add_leaf(&self, digest: &str, brought: &mut Brought) -> Result<(), Problem> {
-        let path = blob_path(digest);
-        let found = match (self.documents.get(&path), self.blobs.get(&path)) {
-            (Some(bytes), _) => {
-                let found = digest_of(bytes);
-                brought.add(found.clone(), bytes.clone(), BTreeMap::new());
-                found
-            }
-            (None, Some(blob)) => blob.digest.clone(),
-            (None, None) => {
-                return Err(Problem::Missing {
-                    what: digest.to_owned(),
-                });
-            }
-        };
-        if found == digest {
-            Ok(())
-        } else {
-            Err(Problem::Digest {
-                path,
-                digest: found,
-            })
         }
     }
 
-    fn add_saved(&self, saved: Saved, brought: &mut Brought) -> Result<(), Problem> {
-        let names = saved.repo_tags.unwrap_or_default();
-        if names.is_empty() {
+    fn add_saved(
+        &mut self,
+        saved: Saved,
+        survey: &Survey,
+        machine: &Platform,
+    ) -> Result<(), Problem> {
+        let mut names = saved.repo_tags.into_iter().map(|name| name.0).peekable();
+        if names.peek().is_none() {
             return Ok(());
         }
-        let missing = |what: &str| Problem::Missing {
-            what: what.to_owned(),
-        };
-        let config = self.documents.get(self.resolved(&saved.config));
-        let config = config.ok_or_else(|| missing(&saved.config))?;
-        let config_digest = digest_of(config);
-        brought.add(config_digest.clone(), config.clone(), BTreeMap::new());
-        let mut labels = BTreeMap::from([(format!("{GC}.config"), config_digest.clone())]);
+        let path = &saved.config.0;
+        let bytes = survey.json(path)?;
+        let config: Config = parse(path, bytes)?;
+        let platform = config.platform();
+        let rank = platform.rank(machine);
         let mut layers = Vec::new();
-        for (index, path) in saved.layers.iter().enumerate() {
-            let blob = self.blobs.get(self.resolved(path));
-            let blob = blob.ok_or_else(|| missing(path))?;
-            let kind = match blob.packing {
-                Packing::Plain => LAYER.to_owned(),
-                Packing::Gzip => format!("{LAYER}.gzip"),
-                Packing::Zstd => format!("{LAYER}.zstd"),
+        for path in saved.layers.into_iter().flatten() {
+            layers.push(survey.file(&path.0)?);
+        }
+        let diff_ids = config.diff_ids(layers.len(), path)?;
+        for name in names {
+            let name = ImageName::parse(&name).map_err(Problem::BadName)?;
+            let Some(rank) = rank else {
+                let (has, wants) = (platform.to_string(), machine.to_string());
+                let name = name.to_string();
+                self.refused.push(Problem::Platform { name, has, wants });
+                continue;
             };
-            layers.push(json!({"mediaType": kind, "size": blob.size, "digest": blob.digest}));
-            labels.insert(format!("{GC}.l.{index}"), blob.digest.clone());
+            let chosen = Chosen::Saved {
+                config: bytes.to_vec(),
+                layers: layers.clone(),
+                diff_ids: diff_ids.clone(),
+            };
+            self.add(name, rank, chosen);
+        }
+        Ok(())
+    }
+
+    /// Says which files are needed.
+    fn want(&mut self, survey: &Survey) -> Result<(), Problem> {
+        for (_, _, chosen) in self.images.values() {
+            match chosen {
+                Chosen::Oci { image, .. } => {
+                    for layer in &image.layers.layers {
+                        let path = blob_path(&layer.digest);
+                        let found = survey.file(&path)?;
+                        found.packing.check(&path)?;
+                        self.wanted
+                            .insert(found.number, (Some(layer.digest.clone()), path));
+                    }
+                }
+                Chosen::Saved { layers, .. } => {
+                    for layer in layers {
+                        let path = survey.path_of(layer.number);
+                        layer.packing.check(&path)?;
+                        self.wanted.insert(layer.number, (None, path));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What containerd is to be given, from the digests of the files that were wanted.
+    pub fn finish(self, digests: &BTreeMap<usize, String>) -> Result<Brought, Problem> {
+        let mut brought = Brought {
+            documents: self.documents,
+            refused: self.refused,
+            ..Default::default()
+        };
+        for (full, (name, _, chosen)) in self.images {
+            let image = match chosen {
+                Chosen::Oci { image, .. } => image,
+                Chosen::Saved {
+                    config,
+                    layers,
+                    diff_ids,
+                } => {
+                    let mut made = Vec::new();
+                    for (layer, diff_id) in layers.iter().zip(diff_ids) {
+                        let digest = digests.get(&layer.number);
+                        made.push(Layer {
+                            media_type: match layer.packing {
+                                Packing::Zstd => ZSTD_LAYER,
+                                Packing::Gzip => {
+                                    "application/vnd.docker.image.rootfs.diff.tar.gzip"
+                                }
+                                _ => LAYER,
+                            }
+                            .to_owned(),
+                            digest: digest.cloned().unwrap_or_default(),
+                            size: layer.size,
+                            diff_id,
+                        });
+                    }
+                    brought.make(&name, config, made)
+                }
+            };
+            brought.images.insert(full, image);
+        }
+        Ok(brought)
+    }
+}
+
+impl Brought {
+    /// Makes a manifest of docker's kind.
+    fn make(&mut self, name: &ImageName, config: Vec<u8>, layers: Vec<Layer>) -> Image {
+        let config_digest = digest_of(&config);
+        let mut labels = BTreeMap::from([(format!("{GC}.config"), config_digest.clone())]);
+        let mut described = Vec::new();
+        for (index, layer) in layers.iter().enumerate() {
+            let Layer {
+                media_type,
+                digest,
+                size,
+                ..
+            } = layer;
+            described.push(json!({"mediaType": media_type, "size": size, "digest": digest}));
+            labels.insert(format!("{GC}.l.{index}"), digest.clone());
         }
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": DOCKER_MANIFEST,
             "config": {"mediaType": CONFIG, "size": config.len(), "digest": config_digest},
-            "layers": layers,
+            "layers": described,
         });
         let bytes = manifest.to_string().into_bytes();
-        let target = Target {
+        let (digest, size) = (digest_of(&bytes), bytes.len() as u64);
+        self.add(config_digest.clone(), config, BTreeMap::new());
+        self.add(digest.clone(), bytes, labels);
+        let by_digest = name.with_digest(&digest);
+        Image {
             media_type: DOCKER_MANIFEST.to_owned(),
-            digest: digest_of(&bytes),
-            size: bytes.len() as u64,
-            annotations: None,
-        };
-        brought.add(target.digest.clone(), bytes, labels);
-        for name in names {
-            let name = in_full(&name).map_err(Problem::BadName)?;
-            brought.images.insert(name, target.clone());
+            digest,
+            size,
+            layers: Layers {
+                config: config_digest,
+                layers,
+            },
+            digests: [(by_digest, (DOCKER_MANIFEST.to_owned(), size))].into(),
         }
-        Ok(())
     }
 
-    /// What a path stands for: older versions of docker save a layer once and link to it.
-    fn resolved<'a>(&'a self, path: &'a str) -> &'a str {
-        let mut path = path;
-        for _ in 0..=self.links.len() {
-            match self.links.get(path) {
-                Some(target) => path = target,
-                None => break,
-            }
-        }
-        path
-    }
-}
-
-impl Brought {
     fn add(&mut self, digest: String, bytes: Vec<u8>, labels: BTreeMap<String, String>) {
         if !self.documents.iter().any(|d| d.digest == digest) {
             self.documents.push(Document {
@@ -274,34 +332,17 @@ impl Brought {
     }
 }
 
-impl Target {
-    /// The media type; a manifest in an index may leave it out.
-    pub fn kind(&self) -> &str {
-        match self.media_type.as_str() {
-            "" => OCI_MANIFEST,
-            kind => kind,
-        }
-    }
-}
-
-fn parse<'a, T: Deserialize<'a>>(path: &str, bytes: &'a [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|source| Problem::Json {
-        path: path.to_owned(),
-        source,
-    })
-}
-
 /// Where the layout keeps a digest.
-fn blob_path(digest: &str) -> String {
+pub(super) fn blob_path(digest: &str) -> String {
     format!("blobs/{}", digest.replacen(':', "/", 1))
 }
 
-/// The digest a path of the layout stands for.
+/// The digest whose path this is.
 pub(super) fn digest_at(path: &str) -> Option<String> {
-    let hex = path.strip_prefix("blobs/sha256/")?;
-    (hex.len() == 64).then(|| format!("sha256:{hex}"))
+    let digest = path.strip_prefix("blobs/")?.replacen('/', ":", 1);
+    is_digest(&digest).then_some(digest)
 }
 
-fn digest_of(bytes: &[u8]) -> String {
+pub(super) fn digest_of(bytes: &[u8]) -> String {
     digest_text(Sha256::new_with_prefix(bytes))
 }

@@ -4,80 +4,93 @@
 //! Docker and OCI archives, plain, gzip or zstd, go through containerd's own services, which every
 //! version has; other runtimes have none, and the reasons say so. What is there already is skipped:
 //! each image carries the archive it came from in a label, so nothing is remembered elsewhere. An
-//! image that is newer than its archive, because it was pulled since, stays. A bad archive is
-//! named and holds up no other. Which of two archives brings a name they share: the first by name.
+//! image that is newer than its archive, because it was pulled since, stays. A bad archive, or one for
+//! another platform, is named, and refused for as long as it is the same; it holds up no other. Which of two archives brings a name they share: the first by name.
 
+mod archives;
+mod checked;
 mod error;
+mod go;
 mod import;
+mod json;
+mod known;
 mod layout;
+mod members;
+mod packing;
+mod pax;
+mod platform;
 mod read;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::Runtime;
 use super::events::Hint;
+use crate::blocking::{Blocking, Lane, Progress, Unanswered};
 use crate::model::Reason;
+use archives::{Archive, archives};
 use error::Problem;
+use import::Imported;
+use known::{Known, settled};
 use store::Present;
+pub(super) use tree::{Stored, stored};
+use watch::Watches;
 
 /// How often the directory is looked at though no event said so.
 const RESCAN: Duration = Duration::from_secs(60);
 /// Files that are being written are let come to rest.
 const QUIET: Duration = Duration::from_millis(500);
+/// One that is written for longer holds up no other.
+const RESTLESS: Duration = Duration::from_secs(10);
 /// How often a runtime that does not answer is asked again.
 const UNREACHABLE: Duration = Duration::from_secs(1);
-/// After containerd failed at an import.
+/// After containerd failed at an import; each time in a row twice as long, up to so often.
 const RETRY: Duration = Duration::from_secs(10);
-
-/// A file of the directory, and what tells it from one of the same name before or after.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Archive {
-    name: String,
-    path: PathBuf,
-    /// Of name, size, inode and time.
-    print: String,
-    /// When it came here, in seconds.
-    since: i64,
-}
-
-/// What is known of an archive.
-#[derive(Debug, Clone)]
-enum Known {
-    /// The images it brings.
-    Brings(Vec<String>),
-    /// What is wrong with it.
-    Bad(Reason),
-}
+const DOUBLED: u32 = 5;
 
 /// Imports what is in `directory` and what comes into it, until cancelled. `tell` is given the
 /// reasons for what could not be imported, whenever they are looked at. Sends [`Hint::Images`] after
 /// each import, and once when the archives that were there at the start are through.
 pub async fn run_preload(
     runtime: &Runtime,
+    blocking: &Blocking,
     directory: PathBuf,
     tell: impl Fn(Vec<Reason>),
     hints: broadcast::Sender<Hint>,
     cancel: CancellationToken,
 ) {
     let (changed, mut changes) = mpsc::channel(1);
-    let _watcher = watch(&directory, changed);
-    let mut known = BTreeMap::new();
+    let mut watches = None;
+    let mut imports = Imports {
+        runtime,
+        blocking,
+        hints: &hints,
+        known: BTreeMap::new(),
+    };
     loop {
         let pass = async {
             let is_containerd = handshake(runtime).await;
-            pass(runtime, &directory, is_containerd, &mut known, &hints).await
+            let looked = look(blocking, &directory, watches.take(), &changed).await;
+            match looked {
+                Ok((archives, watching)) => {
+                    watches = Some(watching);
+                    imports.pass(&directory, archives, is_containerd).await
+                }
+                Err(hangs) => (vec![hangs.reason("ImageArchivesUnreadable")], RETRY),
+            }
         };
         let (reasons, pause) = tokio::select! {
             () = cancel.cancelled() => return,
@@ -90,30 +103,27 @@ pub async fn run_preload(
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
-            Some(()) = changes.recv() => {
-                // More of them, as long as they come.
-                while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {}
-            }
+            Some(()) = changes.recv() => tokio::select! {
+                () = cancel.cancelled() => return,
+                () = watch::rest(&mut changes, QUIET, RESTLESS) => {}
+            },
         }
     }
 }
 
-/// Events that something changed, where they are to be had; a rescan finds it otherwise.
-fn watch(directory: &Path, changed: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
-    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading the archives is an event, too.
-        if event.is_ok_and(|event| !event.kind.is_access()) {
-            changed.try_send(()).ok();
-        }
-    });
-    let mut watcher = watcher.ok()?;
-    match watcher.watch(directory, RecursiveMode::NonRecursive) {
-        Ok(()) => Some(watcher),
-        Err(error) => {
-            debug!(%error, "new image archives are seen at rescans only");
-            None
-        }
-    }
+/// The archives that are there, and watches for changes, which stand before the archives are listed.
+async fn look(
+    blocking: &Blocking,
+    directory: &Path,
+    before: Option<Watches>,
+    changed: &mpsc::Sender<()>,
+) -> Result<(io::Result<Vec<Archive>>, Watches), Unanswered> {
+    let (directory, changed) = (directory.to_owned(), changed.clone());
+    let look = move |progress: &Progress| {
+        let watches = watch::watch(&directory, before, &changed);
+        (archives(&directory, progress), watches)
+    };
+    blocking.run(Lane::own("image archives"), look).await
 }
 
 /// Waits for the runtime; the name of one that is not containerd is the error.
@@ -128,170 +138,159 @@ async fn handshake(runtime: &Runtime) -> Result<(), String> {
     }
 }
 
-/// Looks at every archive once; the reasons, and when to look again.
-async fn pass(
-    runtime: &Runtime,
-    directory: &Path,
-    is_containerd: Result<(), String>,
-    known: &mut BTreeMap<String, Known>,
-    hints: &broadcast::Sender<Hint>,
-) -> (Vec<Reason>, Duration) {
-    let archives = match archives(directory) {
-        Ok(archives) => archives,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => {
-            let why = format!("{}: {error}", directory.display());
-            return (vec![Reason::new("ImageArchivesUnreadable", why)], RESCAN);
-        }
-    };
-    let before = known.len();
-    known.retain(|print, _| archives.iter().any(|a| a.print == *print));
-    if known.len() < before {
-        // Without the archive that is gone, another may be good.
-        known.retain(|_, known| matches!(known, Known::Brings(_)));
-    }
-    if archives.is_empty() {
-        return (Vec::new(), RESCAN);
-    }
-    if let Err(name) = is_containerd {
-        let why = format!(
-            "{}: image archives can be imported into containerd only, and the runtime is {name}",
-            directory.display()
-        );
-        return (vec![Reason::new("ImageArchivesUnsupported", why)], RESCAN);
-    }
-    let present = match store::present(runtime.inner.client.channel()).await {
-        Ok(present) => present,
-        Err(problem) => return (vec![problem.reason(&directory.to_string_lossy())], RETRY),
-    };
-    import_all(runtime, &archives, &present, known, hints).await
+/// Everything that an import needs, and what is known of archives, by their prints.
+struct Imports<'a> {
+    runtime: &'a Runtime,
+    blocking: &'a Blocking,
+    hints: &'a broadcast::Sender<Hint>,
+    known: BTreeMap<String, Known>,
 }
 
-/// Imports what is not settled, in the order of names.
-async fn import_all(
-    runtime: &Runtime,
-    archives: &[Archive],
-    present: &BTreeMap<String, Present>,
-    known: &mut BTreeMap<String, Known>,
-    hints: &broadcast::Sender<Hint>,
-) -> (Vec<Reason>, Duration) {
-    let mut taken = BTreeMap::new();
-    let mut pause = RESCAN;
-    let mut reasons = Vec::new();
-    for archive in archives {
-        let before = settled(archive, known.get(&archive.print), present);
-        let now = match before {
-            Some(known) => known,
-            None => match import_one(runtime, archive, &taken).await {
-                Ok(names) => {
-                    hints.send(Hint::Images).ok();
-                    Known::Brings(names)
+impl Imports<'_> {
+    /// Looks at every archive once; the reasons, and when to look again.
+    async fn pass(
+        &mut self,
+        directory: &Path,
+        archives: io::Result<Vec<Archive>>,
+        is_containerd: Result<(), String>,
+    ) -> (Vec<Reason>, Duration) {
+        let archives = match archives {
+            Ok(archives) => archives,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                let why = format!("{}: {error}", directory.display());
+                return (vec![Reason::new("ImageArchivesUnreadable", why)], RESCAN);
+            }
+        };
+        let before = self.known.len();
+        let is_there = |print: &String| archives.iter().any(|a| a.print == *print);
+        self.known.retain(|print, _| is_there(print));
+        if self.known.len() < before {
+            self.known
+                .retain(|_, known| !matches!(known, Known::Taken(_)));
+        }
+        if archives.is_empty() {
+            return (Vec::new(), RESCAN);
+        }
+        if let Err(name) = is_containerd {
+            let why = format!(
+                "{}: image archives can be imported into containerd only, and the runtime is {name}",
+                directory.display()
+            );
+            return (vec![Reason::new("ImageArchivesUnsupported", why)], RESCAN);
+        }
+        match store::present(
+            self.runtime.inner.client.channel(),
+            &self.runtime.inner.node,
+        )
+        .await
+        {
+            Ok(present) => self.import_all(&archives, &present).await,
+            Err(problem) => (vec![problem.reason(&directory.to_string_lossy())], RETRY),
+        }
+    }
+
+    /// Imports what is not settled, in the order of names. None waits for CRI's word of another.
+    async fn import_all(
+        &mut self,
+        archives: &[Archive],
+        present: &BTreeMap<String, Present>,
+    ) -> (Vec<Reason>, Duration) {
+        let (runtime, blocking) = (self.runtime, self.blocking);
+        let mut taken = BTreeMap::new();
+        let mut settling = FuturesUnordered::new();
+        for archive in archives {
+            let known = self.known.get(&archive.print);
+            if let Some(now) = settled(archive, known, present) {
+                if let Known::Brings(names, _) = &now {
+                    taken.extend(names.iter().map(|n| (n.clone(), archive.name.clone())));
                 }
-                Err(problem) => {
-                    let reason = problem.reason(&archive.path.to_string_lossy());
-                    warn!("{reason}");
-                    if problem.is_containerds() {
-                        pause = RETRY;
-                        reasons.push(reason);
-                        continue;
+                self.known.insert(archive.print.clone(), now);
+                continue;
+            }
+            info!(archive = %archive.path.display(), "imports an image archive");
+            let imported = {
+                let import = error::guarded(import::import(runtime, blocking, archive, &taken));
+                tokio::pin!(import);
+                loop {
+                    tokio::select! {
+                        imported = &mut import => break imported,
+                        Some((archive, settled)) = settling.next(), if !settling.is_empty() => {
+                            self.note(archive, settled);
+                        }
                     }
-                    Known::Bad(reason)
                 }
-            },
-        };
-        match &now {
-            Known::Bad(reason) => reasons.push(reason.clone()),
-            Known::Brings(names) => {
-                taken.extend(names.iter().map(|n| (n.clone(), archive.name.clone())));
+            };
+            match imported {
+                Ok(imported) => {
+                    let names = imported.names.iter();
+                    taken.extend(names.map(|n| (n.clone(), archive.name.clone())));
+                    settling.push(async move {
+                        let settled = import::settle(runtime, archive, &imported).await;
+                        (archive, settled.map(|()| imported))
+                    });
+                }
+                Err(problem) => self.note(archive, Err(problem)),
             }
         }
-        known.insert(archive.print.clone(), now);
+        while let Some((archive, settled)) = settling.next().await {
+            self.note(archive, settled);
+        }
+        self.said(archives)
     }
-    (reasons, pause)
-}
 
-/// What is to be known of an archive without reading it; none when it is to be imported.
-fn settled(
-    archive: &Archive,
-    known: Option<&Known>,
-    present: &BTreeMap<String, Present>,
-) -> Option<Known> {
-    match known {
-        Some(Known::Brings(names)) => names
-            .iter()
-            .all(|name| present.contains_key(name))
-            .then(|| Known::Brings(names.clone())),
-        Some(bad @ Known::Bad(_)) => Some(bad.clone()),
-        None => {
-            let mut names = Vec::new();
-            let mut count = None;
-            for (name, image) in present {
-                let label = image.archive.as_deref().and_then(|l| l.rsplit_once('/'));
-                if let Some((print, of)) = label
-                    && print == archive.print
-                {
-                    names.push(name.clone());
-                    count = of.parse().ok();
+    /// Notes how an import ended.
+    fn note(&mut self, archive: &Archive, ended: Result<Imported, Problem>) {
+        let path = archive.path.to_string_lossy();
+        let now = match ended {
+            Ok(Imported { names, refused, .. }) => {
+                info!(archive = %path, images = names.join(" "), "imported");
+                self.hints.send(Hint::Images).ok();
+                let refused = refused.map(|problem| problem.reason(&path));
+                if let Some(reason) = &refused {
+                    warn!("{reason}");
+                }
+                Known::Brings(names, refused)
+            }
+            Err(problem) => {
+                let reason = problem.reason(&path);
+                warn!("{reason}");
+                let before = match self.known.get(&archive.print) {
+                    Some(Known::Later { times, .. }) => *times,
+                    _ => 0,
+                };
+                let wait = RETRY.saturating_mul(2_u32.saturating_pow(before.min(DOUBLED)));
+                match problem {
+                    Problem::Duplicate { .. } => Known::Taken(reason),
+                    problem if problem.is_containerds() => Known::Later {
+                        reason,
+                        times: before.saturating_add(1),
+                        again: Instant::now()
+                            .checked_add(wait)
+                            .unwrap_or_else(Instant::now),
+                    },
+                    _ => Known::Bad(reason),
                 }
             }
-            (count == Some(names.len())).then_some(Known::Brings(names))
-        }
-    }
-}
-
-async fn import_one(
-    runtime: &Runtime,
-    archive: &Archive,
-    taken: &BTreeMap<String, String>,
-) -> Result<Vec<String>, Problem> {
-    info!(archive = %archive.path.display(), "imports an image archive");
-    let names = import::import(runtime, archive, taken).await?;
-    info!(archive = %archive.path.display(), images = names.join(" "), "imported");
-    Ok(names)
-}
-
-/// The files of the directory by name; what begins with a dot or ends as a file that is still
-/// being written is left alone.
-fn archives(directory: &Path) -> io::Result<Vec<Archive>> {
-    let mut archives = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let ignored =
-            name.starts_with('.') || [".tmp", ".part", "~"].iter().any(|end| name.ends_with(end));
-        // A link's target counts; one that leads nowhere is none.
-        let Ok(file) = std::fs::metadata(entry.path()) else {
-            continue;
         };
-        if ignored || !file.is_file() {
-            continue;
-        }
-        archives.push(Archive {
-            print: print(&name, &file),
-            path: entry.path(),
-            since: file.ctime(),
-            name,
-        });
+        self.known.insert(archive.print.clone(), now);
     }
-    archives.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(archives)
-}
 
-/// What an image's label says of the file: short whatever the file's name is.
-fn print(name: &str, file: &std::fs::Metadata) -> String {
-    use sha2::Digest;
-    let mut digest = sha2::Sha256::new_with_prefix(name);
-    for number in [file.size(), file.ino(), file.dev()] {
-        digest.update(number.to_be_bytes());
+    /// What there is to say, and when to look again.
+    fn said(&self, archives: &[Archive]) -> (Vec<Reason>, Duration) {
+        let mut pause = RESCAN;
+        let mut reasons = Vec::new();
+        for archive in archives {
+            match self.known.get(&archive.print) {
+                Some(Known::Brings(_, refused)) => reasons.extend(refused.clone()),
+                Some(Known::Bad(reason) | Known::Taken(reason)) => reasons.push(reason.clone()),
+                Some(Known::Later { reason, again, .. }) => {
+                    pause = pause.min(again.saturating_duration_since(Instant::now()));
+                    reasons.push(reason.clone());
+                }
+                None => {}
+            }
+        }
+        (reasons, pause)
     }
-    for number in [
-        file.mtime(),
-        file.mtime_nsec(),
-        file.ctime(),
-        file.ctime_nsec(),
-    ] {
-        digest.update(number.to_be_bytes());
-    }
-    let text = read::digest_text(digest);
-    text.trim_start_matches("sha256:")[..32].to_owned()
 }

@@ -1,226 +1,252 @@
-//! Reads an archive from its beginning to its end: unpacks gzip and zstd, walks the tar, computes
-//! digests, and passes on what it finds piece by piece. Blocks, so it has a thread of its own.
+//! Reads an archive twice: [`survey`] finds what is in it and keeps the JSON documents, [`deliver`]
+//! passes on piece by piece, with their digests, the files that turned out to be needed. Blocks, so
+//! it has a thread of its own.
 //!
-//! Holds one piece at a time in memory, besides JSON documents, which the reader of the pieces keeps.
+//! Everything that an archive can make large is bounded by [`Bounds`]: what is kept in memory, and
+//! what a few bytes can stand for.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Component, Path};
+use std::io;
+use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
 
 use super::error::Problem;
+use super::members::{Kind, Members};
+use super::packing::{Packing, Source};
+use crate::files::{self, Links};
 
-/// Bytes passed on at a time.
-const PIECE: usize = 1 << 20;
-/// A JSON document of an image is smaller than this; containerd's own limit for manifests.
-const DOCUMENT: u64 = 8 << 20;
-/// The JSON documents of one archive together.
-const DOCUMENTS: u64 = 64 << 20;
+/// As much of a file tells what it is.
+const HEAD: u64 = 4 << 10;
+/// Links lead to links no further.
+const LINKS: usize = 40;
 
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// How large what an archive holds may be, in bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Bounds {
+    /// One JSON document; that of an image is a few thousand.
+    pub document: u64,
+    /// All that are no larger than [`Self::small`], and all that are.
+    pub documents: u64,
+    pub small: u64,
+    /// All records in front of one member, such as long names; Go's own bound for one.
+    pub record: u64,
+    /// All names, each counted with 64 more.
+    pub names: u64,
+    /// All holes of files may have this, and as many times the archive's size as below.
+    pub zeros: u64,
+    /// A packed archive may unpack to this, and so many times its size.
+    pub unpacked: u64,
+    pub times: u64,
+}
 
-/// How bytes are packed, told by how they begin.
+impl Bounds {
+    pub const USUAL: Self = Self {
+        document: 4 << 20,
+        documents: 16 << 20,
+        small: 256 << 10,
+        record: 1 << 20,
+        names: 8 << 20,
+        zeros: 1 << 30,
+        unpacked: 8 << 30,
+        times: 100,
+    };
+
+    /// What the holes of an archive of so many bytes may have.
+    pub fn zeros(&self, packed: u64) -> u64 {
+        packed.saturating_mul(self.times).saturating_add(self.zeros)
+    }
+
+    /// What an archive of so many bytes may unpack to.
+    pub fn unpacked(&self, packed: u64) -> u64 {
+        packed
+            .saturating_mul(self.times)
+            .saturating_add(self.unpacked)
+    }
+}
+
+/// Says that reading goes on; an error says that it is to end.
+pub(super) type Step<'a> = &'a dyn Fn() -> Result<(), Problem>;
+
+/// A file in an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packing {
-    Plain,
-    Gzip,
-    Zstd,
+pub(super) struct Found {
+    /// Which member it is, from 1: a later one of the same path stands for it.
+    pub number: usize,
+    pub size: u64,
+    pub packing: Packing,
 }
 
-/// What is found in an archive, in its order.
-#[derive(Debug)]
-pub(super) enum Piece {
-    /// A JSON document.
-    Document { path: String, bytes: Vec<u8> },
-    /// Anything else begins.
-    Begin { path: String, size: u64 },
-    /// It goes on.
-    Data(Vec<u8>),
-    /// It ends.
-    End { digest: String, packing: Packing },
-    /// Another name of something in the archive.
-    Link { path: String, target: String },
+/// What is in an archive, by path.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub files: BTreeMap<String, Found>,
+    /// Those files that are JSON, and are not too large.
+    pub documents: BTreeMap<String, Vec<u8>>,
+    pub links: BTreeMap<String, String>,
 }
 
-/// Where pieces go; a receiver that is gone ends the reading.
-pub(super) type Pieces = mpsc::Sender<Result<Piece, Problem>>;
-
-/// Reads an archive; an error is the last that is sent.
-pub(super) fn read(archive: &Path, pieces: &Pieces) {
-    let read = File::open(archive)
-        .map_err(Problem::Read)
-        .and_then(|file| unpack(BufReader::with_capacity(PIECE, file)))
-        .and_then(|bytes| walk(bytes, pieces));
-    if let Err(problem) = read {
-        // Nobody waits for it any more.
-        pieces.blocking_send(Err(problem)).ok();
+impl Survey {
+    /// Whether a file is there.
+    pub fn has(&self, path: &str) -> bool {
+        self.files.contains_key(self.resolved(path))
     }
-}
 
-fn packing(head: &[u8]) -> Packing {
-    if head.starts_with(&GZIP) {
-        Packing::Gzip
-    } else if head.starts_with(&ZSTD) {
-        Packing::Zstd
-    } else {
-        Packing::Plain
+    /// A file that is needed.
+    pub fn file(&self, path: &str) -> Result<Found, Problem> {
+        let found = self.files.get(self.resolved(path)).copied();
+        found.ok_or_else(|| Problem::Missing {
+            what: path.to_owned(),
+        })
     }
-}
 
-fn unpack(mut file: BufReader<File>) -> Result<Box<dyn Read>, Problem> {
-    let head = file.fill_buf().map_err(Problem::Read)?;
-    Ok(match packing(head) {
-        Packing::Gzip => Box::new(MultiGzDecoder::new(file)),
-        Packing::Zstd => Box::new(Frames {
-            source: file,
-            decoder: FrameDecoder::new(),
-        }),
-        Packing::Plain => Box::new(file),
-    })
-}
-
-/// zstd data of any number of frames, which the decoder takes one by one.
-struct Frames<R> {
-    source: R,
-    decoder: FrameDecoder,
-}
-
-impl<R: BufRead> Frames<R> {
-    /// Begins the next frame, where there is one.
-    fn begin(&mut self) -> io::Result<bool> {
-        while !self.source.fill_buf()?.is_empty() {
-            match self.decoder.reset(&mut self.source) {
-                Ok(()) => return Ok(true),
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                    length,
-                    ..
-                })) => {
-                    let mut skipped = self.source.by_ref().take(length.into());
-                    io::copy(&mut skipped, &mut io::sink())?;
-                }
-                Err(error) => return Err(io::Error::other(error)),
-            }
-        }
-        Ok(false)
-    }
-}
-
-impl<R: BufRead> Read for Frames<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.decoder.can_collect() == 0 {
-            if self.decoder.is_finished() {
-                let told = self.decoder.get_checksum_from_data();
-                if told.is_some() && told != self.decoder.get_calculated_checksum() {
-                    return Err(io::Error::other("a zstd frame's checksum is wrong"));
-                }
-                if !self.begin()? {
-                    return Ok(0);
-                }
-            } else {
-                self.decoder
-                    .decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1))
-                    .map_err(io::Error::other)?;
-            }
-        }
-        self.decoder.read(buffer)
-    }
-}
-
-fn walk(bytes: Box<dyn Read>, pieces: &Pieces) -> Result<(), Problem> {
-    let mut archive = tar::Archive::new(bytes);
-    let mut documents = 0;
-    for entry in archive.entries().map_err(Problem::Tar)? {
-        let mut entry = entry.map_err(Problem::Tar)?;
-        let kind = entry.header().entry_type();
-        let Some(path) = entry.path().ok().and_then(|path| plain(&path)) else {
-            continue;
-        };
-        let goes_on = if kind.is_file() {
-            file(&mut entry, path, &mut documents, pieces)?
-        } else if kind.is_symlink() || kind.is_hard_link() {
-            let target = entry.link_name().ok().flatten();
-            let target = target.and_then(|target| {
-                let beside = Path::new(&path).parent().unwrap_or(Path::new(""));
-                match kind.is_symlink() {
-                    true => plain(&beside.join(target)),
-                    false => plain(&target),
-                }
-            });
-            target.is_none_or(|target| send(pieces, Piece::Link { path, target }))
-        } else {
-            true
-        };
-        if !goes_on {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-/// Passes on one file; false when nobody wants more.
-fn file(
-    entry: &mut tar::Entry<'_, Box<dyn Read>>,
-    path: String,
-    documents: &mut u64,
-    pieces: &Pieces,
-) -> Result<bool, Problem> {
-    let size = entry.size();
-    let mut first = next(entry, size, &path)?;
-    let is_document = matches!(first.first(), Some(b'{' | b'[')) && !path.ends_with(".tar");
-    if is_document {
-        let left = size - first.len() as u64;
-        if size <= DOCUMENT && *documents + size <= DOCUMENTS {
-            first.extend(read_rest(entry, left, &path)?);
-            *documents += size;
-            return Ok(send(pieces, Piece::Document { path, bytes: first }));
-        }
-    }
-    let packing = packing(&first);
-    let mut digest = Sha256::new();
-    let mut left = size;
-    let name = path.clone();
-    if !send(pieces, Piece::Begin { path, size }) {
-        return Ok(false);
-    }
-    let mut data = first;
-    while !data.is_empty() {
-        digest.update(&data);
-        left -= data.len() as u64;
-        if !send(pieces, Piece::Data(data)) {
-            return Ok(false);
-        }
-        data = next(entry, left, &name)?;
-    }
-    let digest = digest_text(digest);
-    Ok(send(pieces, Piece::End { digest, packing }))
-}
-
-/// The next piece of a file of which that much is left; empty at its end.
-fn next(entry: &mut impl Read, left: u64, path: &str) -> Result<Vec<u8>, Problem> {
-    read_rest(entry, left.min(PIECE as u64), path)
-}
-
-fn read_rest(entry: &mut impl Read, wanted: u64, path: &str) -> Result<Vec<u8>, Problem> {
-    let mut data = Vec::with_capacity(usize::try_from(wanted).unwrap_or(PIECE).min(PIECE));
-    let read = entry.take(wanted).read_to_end(&mut data);
-    read.map_err(Problem::Tar)?;
-    if data.len() as u64 == wanted {
-        Ok(data)
-    } else {
-        Err(Problem::CutShort {
+    /// A document that is needed.
+    pub fn json(&self, path: &str) -> Result<&[u8], Problem> {
+        self.file(path)?;
+        let document = self.documents.get(self.resolved(path));
+        document.map(Vec::as_slice).ok_or_else(|| Problem::NotJson {
             path: path.to_owned(),
         })
     }
+
+    /// What a path stands for: a layer that several images share is saved once, and linked to.
+    fn resolved<'a>(&'a self, path: &'a str) -> &'a str {
+        let mut path = path;
+        for _ in 0..LINKS {
+            match self.links.get(path) {
+                Some(target) => path = target,
+                None => break,
+            }
+        }
+        path
+    }
+
+    /// The path of a file by its number.
+    pub fn path_of(&self, number: usize) -> String {
+        let mut files = self.files.iter();
+        files
+            .find(|(_, found)| found.number == number)
+            .map_or_else(String::new, |(path, _)| path.clone())
+    }
 }
 
-fn send(pieces: &Pieces, piece: Piece) -> bool {
-    pieces.blocking_send(Ok(piece)).is_ok()
+/// What is passed on of the files that are wanted, in the archive's order.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// A file begins, the member of that number.
+    Begin { number: usize, size: u64 },
+    /// It goes on.
+    Data(Vec<u8>),
+    /// It ends.
+    End { digest: String },
+}
+
+/// Opens an archive.
+pub(super) fn open(path: &Path) -> Result<File, Problem> {
+    files::open(path, Links::Follow).map_err(Problem::Read)
+}
+
+fn members<'a>(
+    file: &File,
+    path: &Path,
+    bounds: &'a Bounds,
+    step: Step<'a>,
+) -> Result<Members<'a>, Problem> {
+    let file = file.try_clone().map_err(Problem::Read)?;
+    let packed = file.metadata().map_err(Problem::Read)?.len();
+    let source = Source::open(file, path, bounds)?;
+    Ok(Members::new(source, packed, bounds, step))
+}
+
+/// Finds what is in an archive.
+pub(super) fn survey(
+    file: &File,
+    path: &Path,
+    bounds: &Bounds,
+    step: Step<'_>,
+) -> Result<Survey, Problem> {
+    let mut members = members(file, path, bounds, step)?;
+    let mut survey = Survey::default();
+    let mut kept = [0; 2];
+    let mut number = 0;
+    while let Some(member) = members.next()? {
+        number += 1;
+        let path = member.path;
+        let size = match member.kind {
+            Kind::File { size } => size,
+            Kind::Link { target } => {
+                survey.files.remove(&path);
+                survey.documents.remove(&path);
+                survey.links.insert(path, target);
+                continue;
+            }
+            Kind::Other => continue,
+        };
+        let mut bytes = members.piece(size.min(HEAD))?;
+        let found = Found {
+            number,
+            size,
+            packing: Packing::of(&bytes),
+        };
+        survey.links.remove(&path);
+        survey.documents.remove(&path);
+        survey.files.insert(path.clone(), found);
+        let all = &mut kept[usize::from(size > bounds.small)];
+        if is_json(&bytes) && size <= bounds.document && *all + size <= bounds.documents {
+            *all += size;
+            while (bytes.len() as u64) < size {
+                bytes.extend(members.piece(size - bytes.len() as u64)?);
+            }
+            survey.documents.insert(path, bytes);
+        }
+    }
+    Ok(survey)
+}
+
+/// Whether bytes may begin a JSON document of an image.
+fn is_json(head: &[u8]) -> bool {
+    matches!(head.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+/// Passes on the members of these numbers.
+pub(super) fn deliver(
+    file: &File,
+    path: &Path,
+    bounds: &Bounds,
+    wanted: &BTreeSet<usize>,
+    step: Step<'_>,
+    pass_on: &mut dyn FnMut(Piece) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let mut members = members(file, path, bounds, step)?;
+    let mut number = 0;
+    let mut missing = wanted.len();
+    while missing > 0 {
+        let Some(member) = members.next()? else {
+            let changed = io::Error::other("it changed while it was read");
+            return Err(Problem::Read(changed));
+        };
+        number += 1;
+        let Kind::File { size } = member.kind else {
+            continue;
+        };
+        if !wanted.contains(&number) {
+            continue;
+        }
+        missing -= 1;
+        pass_on(Piece::Begin { number, size })?;
+        let mut digest = Sha256::new();
+        let mut left = size;
+        while left > 0 {
+            let data = members.piece(left)?;
+            left -= data.len() as u64;
+            digest.update(&data);
+            pass_on(Piece::Data(data))?;
+        }
+        let digest = digest_text(digest);
+        pass_on(Piece::End { digest })?;
+    }
+    Ok(())
 }
 
 /// `sha256:` and the digest in hexadecimal.
@@ -231,18 +257,4 @@ pub(super) fn digest_text(digest: Sha256) -> String {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     format!("sha256:{hex}")
-}
-
-/// A path without `.` and `..`; none for one that leads out of the archive.
-fn plain(path: &Path) -> Option<String> {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.components() {
-        match part {
-            Component::Normal(part) => parts.push(part.to_str()?),
-            Component::CurDir => {}
-            Component::ParentDir => drop(parts.pop()?),
-            Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    Some(parts.join("/"))
 }

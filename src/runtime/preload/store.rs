@@ -1,38 +1,31 @@
 //! containerd's side of an import: content, images and the lease that keeps them from its garbage
 //! collector until the images refer to them.
 //!
-//! Images are made without CRI's label: CRI hears of them, adds it and gives them their ids. It
-//! unpacks an image when the first container is made of it.
+//! Images are made without CRI's label: CRI hears of them, adds it and gives them their ids.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use containerd_client::services::v1::content_client::ContentClient;
 use containerd_client::services::v1::images_client::ImagesClient;
-use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::{
-    CreateImageRequest, CreateRequest, DeleteRequest, Image, Info, ListImagesRequest,
-    UpdateImageRequest, UpdateRequest, WriteAction, WriteContentRequest, WriteContentResponse,
+    CreateImageRequest, Image, Info, ListImagesRequest, UpdateImageRequest, UpdateRequest,
+    WriteAction, WriteContentRequest, WriteContentResponse,
 };
 use containerd_client::types::Descriptor;
 use futures_util::stream;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
 use super::error::{Problem, while_doing};
-use super::layout::{Document, Target};
-use crate::runtime::containerd::in_namespace;
+use super::layout::Document;
+use crate::runtime::brought;
+use crate::runtime::containerd::{answer, in_namespace, label_image};
+use crate::runtime::image::Lease;
 
 /// The label that says which archive an image came from.
 pub(super) const ARCHIVE: &str = "setlet.dev/archive";
-/// A lease that was left behind by an agent that was killed ends by itself.
-const EXPIRE: &str = "containerd.io/gc.expire";
-const LEASE_HOURS: i64 = 24;
-/// How long containerd may take for one answer.
-const ANSWER: Duration = Duration::from_secs(120);
 
 /// An image as containerd has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,14 +34,17 @@ pub(super) struct Present {
     pub archive: Option<String>,
     /// When it was made or replaced, in seconds.
     pub updated: i64,
+    /// Whether this node's agent brought it.
+    pub brought: bool,
 }
 
 /// containerd during one import.
 pub(super) struct Store {
     content: ContentClient<Channel>,
     images: ImagesClient<Channel>,
-    leases: LeasesClient<Channel>,
-    lease: String,
+    lease: Lease,
+    node: String,
+    uploads: usize,
 }
 
 /// A file on its way into the content store.
@@ -58,15 +54,12 @@ pub(super) struct Upload {
     written: i64,
 }
 
-async fn answer<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-    match tokio::time::timeout(ANSWER, call).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Status::deadline_exceeded("no answer")),
-    }
-}
-
 /// The images containerd has, by name.
-pub(super) async fn present(channel: Channel) -> Result<BTreeMap<String, Present>, Problem> {
+pub(super) async fn present(
+    channel: Channel,
+    node: &str,
+) -> Result<BTreeMap<String, Present>, Problem> {
+    let own = brought::label(node);
     let mut images = ImagesClient::new(channel);
     let request = in_namespace(ListImagesRequest::default());
     let listed = answer(images.list(request)).await;
@@ -80,6 +73,7 @@ pub(super) async fn present(channel: Channel) -> Result<BTreeMap<String, Present
             let present = Present {
                 archive: image.labels.get(ARCHIVE).cloned(),
                 updated: image.updated_at.map_or(0, |at| at.seconds),
+                brought: image.labels.contains_key(&own),
             };
             (image.name, present)
         })
@@ -88,45 +82,38 @@ pub(super) async fn present(channel: Channel) -> Result<BTreeMap<String, Present
 
 impl Store {
     /// Begins an import: what it writes is kept until [`Self::close`], or for a day.
-    pub async fn open(channel: Channel, lease: String, now: Timestamp) -> Result<Self, Problem> {
-        let mut store = Self {
+    pub async fn open(channel: Channel, node: &str, now: Timestamp) -> Result<Self, Problem> {
+        let lease = Lease::take(channel.clone(), node, "import", now).await;
+        Ok(Self {
             content: ContentClient::new(channel.clone()),
-            images: ImagesClient::new(channel.clone()),
-            leases: LeasesClient::new(channel),
-            lease,
-        };
-        let until = now.saturating_add(SignedDuration::from_hours(LEASE_HOURS));
-        let request = in_namespace(CreateRequest {
-            id: store.lease.clone(),
-            labels: [(EXPIRE.to_owned(), until.unwrap_or(now).to_string())].into(),
-        });
-        answer(store.leases.create(request))
-            .await
-            .map_err(while_doing("taking a lease"))?;
-        Ok(store)
+            images: ImagesClient::new(channel),
+            lease: lease.map_err(while_doing("taking a lease"))?,
+            node: node.to_owned(),
+            uploads: 0,
+        })
+    }
+
+    /// What keeps what is written.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// Ends it: what no image refers to is containerd's to collect.
-    pub async fn close(mut self) {
-        let request = in_namespace(DeleteRequest {
-            id: self.lease.clone(),
-            sync: false,
-        });
-        // It ends by itself, too.
-        answer(self.leases.delete(request)).await.ok();
+    pub async fn close(self) {
+        self.lease.close().await;
     }
 
     /// Begins a file; none when containerd has one of that digest already.
     pub async fn begin(
         &mut self,
-        number: usize,
         size: u64,
         digest: Option<String>,
     ) -> Result<Option<Upload>, Problem> {
+        self.uploads += 1;
         let (requests, queue) = mpsc::channel(1);
         let first = WriteContentRequest {
             action: WriteAction::Stat.into(),
-            r#ref: format!("{}-{number}", self.lease),
+            r#ref: format!("{}-{}", self.lease.id(), self.uploads),
             total: whole(size),
             expected: digest.unwrap_or_default(),
             ..Default::default()
@@ -153,11 +140,11 @@ impl Store {
     }
 
     /// Stores a document.
-    pub async fn put(&mut self, number: usize, document: Document) -> Result<(), Problem> {
+    pub async fn put(&mut self, document: Document) -> Result<(), Problem> {
         let size = document.bytes.len() as u64;
         let labels: HashMap<String, String> = document.labels.into_iter().collect();
         let digest = document.digest;
-        if let Some(mut upload) = self.begin(number, size, Some(digest.clone())).await? {
+        if let Some(mut upload) = self.begin(size, Some(digest.clone())).await? {
             upload.write(document.bytes).await?;
             return upload.commit(digest, labels).await;
         }
@@ -180,66 +167,80 @@ impl Store {
             .map_err(while_doing("labelling content"))
     }
 
-    /// Makes an image of a name, or turns the name to it.
-    pub async fn name(&mut self, name: &str, target: &Target) -> Result<(), Problem> {
+    /// Makes an image of a name, or turns the name to it; of its target the media type and size.
+    /// Whether the name was made.
+    pub async fn name(
+        &mut self,
+        name: &str,
+        digest: &str,
+        (media_type, size): (&str, u64),
+    ) -> Result<bool, Problem> {
         let image = Image {
             name: name.to_owned(),
             target: Some(Descriptor {
-                media_type: target.kind().to_owned(),
-                digest: target.digest.clone(),
-                size: whole(target.size),
+                media_type: media_type.to_owned(),
+                digest: digest.to_owned(),
+                size: whole(size),
                 ..Default::default()
             }),
             ..Default::default()
         };
         let request = CreateImageRequest {
-            image: Some(image.clone()),
+            image: Some(Image {
+                // CRI may take it away when it hears of the image; `mark` puts it there for good.
+                labels: [(brought::label(&self.node), "true".to_owned())].into(),
+                ..image.clone()
+            }),
             ..Default::default()
         };
         let request = self.leased(request)?;
         match answer(self.images.create(request)).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(status) if status.code() == Code::AlreadyExists => {
-                self.update(image, "target").await
+                update(&mut self.images, image, "target")
+                    .await
+                    .map(|()| false)
             }
             Err(status) => Err(while_doing("making an image")(status)),
         }
     }
 
-    /// Notes which archive an image came from.
-    pub async fn mark(&mut self, name: &str, archive: &str) -> Result<(), Problem> {
-        let image = Image {
-            name: name.to_owned(),
-            labels: [(ARCHIVE.to_owned(), archive.to_owned())].into(),
-            // Not changed, for it is not in the mask; but containerd from 1.7 on ends with a panic
-            // when it is absent.
-            target: Some(Descriptor::default()),
-            ..Default::default()
-        };
-        self.update(image, &format!("labels.{ARCHIVE}")).await
-    }
-
-    async fn update(&mut self, image: Image, field: &str) -> Result<(), Problem> {
-        let request = self.leased(UpdateImageRequest {
-            image: Some(image),
-            update_mask: Some(prost_types::FieldMask {
-                paths: vec![field.to_owned()],
-            }),
-            ..Default::default()
-        })?;
-        answer(self.images.update(request))
-            .await
-            .map(drop)
-            .map_err(while_doing("changing an image"))
-    }
-
     fn leased<T>(&self, message: T) -> Result<Request<T>, Problem> {
-        let mut request = in_namespace(message);
-        let lease = MetadataValue::try_from(&self.lease)
-            .map_err(|error| while_doing("naming a lease")(Status::from_error(error.into())))?;
-        request.metadata_mut().insert("containerd-lease", lease);
-        Ok(request)
+        self.lease
+            .request(message)
+            .map_err(while_doing("naming a lease"))
     }
+}
+
+/// Notes which archive an image came from and, where the import made its name, that it did.
+pub(super) async fn mark(
+    channel: Channel,
+    name: &str,
+    archive: &str,
+    brought_by: Option<&str>,
+) -> Result<(), Problem> {
+    let mut labels = HashMap::from([(ARCHIVE.to_owned(), archive.to_owned())]);
+    labels.extend(brought_by.map(|node| (brought::label(node), "true".to_owned())));
+    let labelled = label_image(&mut ImagesClient::new(channel), name, labels).await;
+    labelled.map_err(while_doing("changing an image"))
+}
+
+async fn update(
+    images: &mut ImagesClient<Channel>,
+    image: Image,
+    field: &str,
+) -> Result<(), Problem> {
+    let request = in_namespace(UpdateImageRequest {
+        image: Some(image),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec![field.to_owned()],
+        }),
+        ..Default::default()
+    });
+    answer(images.update(request))
+        .await
+        .map(drop)
+        .map_err(while_doing("changing an image"))
 }
 
 impl Upload {

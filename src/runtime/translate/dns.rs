@@ -65,6 +65,8 @@ pub fn config(pod: &DesiredPod, resolv: &ResolvConf, host: &Host) -> DnsConfig {
         DnsConfig::default()
     } else if in_cluster {
         cluster(pod, resolv, host)
+    } else if host.resolv_conf.as_os_str().is_empty() {
+        nowhere(host)
     } else {
         DnsConfig {
             servers: resolv.servers.clone(),
@@ -79,6 +81,22 @@ pub fn config(pod: &DesiredPod, resolv: &ResolvConf, host: &Host) -> DnsConfig {
     }
     fit(&mut dns);
     dns
+}
+
+/// Where there is no resolver configuration: a server that is not there, as kubelet has it. With none
+/// named the runtime would give the host's.
+fn nowhere(host: &Host) -> DnsConfig {
+    let local = |v6: bool| if v6 { "::1" } else { "127.0.0.1" }.to_owned();
+    let addresses = &host.node.addresses;
+    let mut servers: Vec<String> = addresses.iter().map(|a| local(a.is_ipv6())).collect();
+    if servers.is_empty() {
+        servers.push(local(false));
+    }
+    DnsConfig {
+        servers,
+        searches: vec![".".to_owned()],
+        options: Vec::new(),
+    }
 }
 
 fn cluster(pod: &DesiredPod, resolv: &ResolvConf, host: &Host) -> DnsConfig {

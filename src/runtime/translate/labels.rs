@@ -13,6 +13,9 @@ pub const NODE: &str = "setlet.dev/node";
 /// The DaemonSet's name, shortened to a valid label value; the annotation of the same name has it
 /// whole. Its namespace is the pod's.
 pub const SET: &str = "setlet.dev/daemonset";
+/// Annotation of a sandbox: the state directory of the agent that made it, by which it is told from one
+/// of another agent with the same node name.
+pub const STATE: &str = "setlet.dev/state";
 /// The revision the pod is made of.
 pub const REVISION: &str = "controller-revision-hash";
 /// Annotation of a container: how many crashes in a row led to it.

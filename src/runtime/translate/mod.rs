@@ -42,7 +42,8 @@ pub struct Host {
     pub cgroup_root: String,
     /// Who makes cgroups, and so how they are named.
     pub cgroup_driver: cri::CgroupDriver,
-    /// The host's resolver configuration, read by [`super::files::prepare_pod`].
+    /// The host's resolver configuration, read by [`super::files::prepare_pod`]; empty where pods look
+    /// nothing up.
     pub resolv_conf: PathBuf,
     /// What the runtime and kernel can do.
     pub features: RuntimeFeatures,
@@ -68,6 +69,18 @@ pub struct RuntimeFeatures {
     pub selinux: bool,
     /// The host has cgroup v2 alone.
     pub cgroup_v2: bool,
+    /// The kernel can bound how much of a cgroup's memory is swapped out.
+    pub swap: bool,
+}
+
+/// Which containers may be swapped out, in kubelet's words (`memorySwap.swapBehavior`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SwapBehavior {
+    /// None.
+    #[default]
+    NoSwap,
+    /// Those of burstable pods, in proportion to their memory requests; on cgroup v2 only.
+    LimitedSwap,
 }
 
 /// Kubelet's settings that shape pods, with kubelet's names and defaults.
@@ -83,6 +96,10 @@ pub struct PodSettings {
     pub cpu_cfs_quota: bool,
     /// `podPidsLimit`: processes and threads of a pod; none for no limit.
     pub pod_pids_limit: Option<u64>,
+    /// `enforceNodeAllocatable: [pods]`: what is reserved is kept from all pods together.
+    pub enforce_node_allocatable: bool,
+    /// `memorySwap.swapBehavior`: which containers may be swapped out.
+    pub swap_behavior: SwapBehavior,
     /// `allowedUnsafeSysctls`: names, or prefixes ending in `*`.
     pub allowed_unsafe_sysctls: Vec<String>,
     /// Directory that `localhostProfile` of seccomp profiles is relative to.
@@ -97,6 +114,8 @@ impl Default for PodSettings {
             seccomp_default: false,
             cpu_cfs_quota: true,
             pod_pids_limit: None,
+            enforce_node_allocatable: true,
+            swap_behavior: SwapBehavior::NoSwap,
             allowed_unsafe_sysctls: Vec::new(),
             seccomp_root: PathBuf::from("/var/lib/setlet/seccomp"),
         }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Container, Volume, VolumeMount};
 use super::env::Environment;
 use super::security::id_mappings;
 use super::{ContainerInput, Host, labels};
+use crate::api::ImageName;
 use crate::cri::{self, MountPropagation};
 use crate::model::{DesiredPod, Reason};
 use crate::runtime::files::ContainerFiles;
@@ -114,8 +115,7 @@ pub fn volume<'a>(pod: &'a DesiredPod, name: &str) -> Option<&'a Volume> {
     volumes.find(|volume| volume.name == name)
 }
 
-/// Differs: the image is given by the name the pod writes, which the runtime resolves; kubelet
-/// gives its id.
+/// Names the image in full; before a container is made the name gives way to the image's id.
 fn image_mount(
     pod: &DesiredPod,
     container: &Container,
@@ -136,7 +136,7 @@ fn image_mount(
         container_path: absolute(&mount.mount_path),
         readonly: true,
         image: Some(cri::ImageSpec {
-            image: reference.clone(),
+            image: ImageName::in_full(&reference),
             annotations: labels::copied(pod.record.pod.metadata.annotations.as_ref()),
             user_specified_image: reference,
             ..cri::ImageSpec::default()

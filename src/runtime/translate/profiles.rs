@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
 
 use super::Host;
 use crate::cri::{self, security_profile::ProfileType};
-use crate::model::{DesiredPod, Reason};
+use crate::model::{Action, DesiredPod, Outcome, Reason, downward};
 
 /// The seccomp profile of a container: its own, the pod's, or the node's default.
 #[must_use]
@@ -80,6 +80,30 @@ pub fn check_apparmor(pod: &DesiredPod, host: &Host) -> Result<(), Reason> {
     Ok(())
 }
 
+/// What came of an action; of a stop that failed with what may be the cause, where the container has an
+/// AppArmor profile of the host's. A profile without a signal rule forbids the runtime to end the
+/// container, and the kernel says no more than "permission denied".
+#[must_use]
+pub fn with_cause(pod: &DesiredPod, action: &Action, outcome: Outcome) -> Outcome {
+    let (Action::StopContainers { .. }, Outcome::Failed(mut reason)) = (action, outcome.clone())
+    else {
+        return outcome;
+    };
+    let name = reason.container.clone().unwrap_or_default();
+    let container = downward::find_container(pod.spec(), &name);
+    let profile = container.and_then(|container| wanted_apparmor(pod, container));
+    let Some(profile) = profile.filter(|profile| profile.type_ == "Localhost") else {
+        return outcome;
+    };
+    let profile = profile.localhost_profile.unwrap_or_default();
+    reason.message = format!(
+        "{}; its AppArmor profile {profile:?} may forbid signals: it needs the rules \"signal \
+         (receive) peer=unconfined,\" and \"signal (receive) peer=runc,\"",
+        reason.message
+    );
+    Outcome::Failed(reason)
+}
+
 /// The runtime's own profile.
 #[must_use]
 pub fn runtime_default() -> cri::SecurityProfile {
@@ -113,5 +137,57 @@ fn profile(profile_type: ProfileType, localhost_ref: &str) -> cri::SecurityProfi
     cri::SecurityProfile {
         profile_type: profile_type.into(),
         localhost_ref: localhost_ref.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(profile: &serde_json::Value) -> DesiredPod {
+        let profile = json!({"appArmorProfile": profile});
+        let spec = json!({"containers": [
+            {"name": "own", "securityContext": profile},
+            {"name": "other"},
+        ]});
+        DesiredPod::of_test(spec, &[])
+    }
+
+    /// The message of a stop that failed for a container.
+    fn said(pod: &DesiredPod, container: &str) -> String {
+        let action = Action::StopContainers {
+            targets: Vec::new(),
+        };
+        let reason = Reason::new("KillContainerError", "permission denied").of_container(container);
+        match with_cause(pod, &action, Outcome::Failed(reason)) {
+            Outcome::Failed(reason) => reason.message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_profile_of_the_hosts_is_named_when_a_stop_fails() {
+        let strict = pod(&json!({"type": "Localhost", "localhostProfile": "strict"}));
+        let message = said(&strict, "own");
+        assert!(message.starts_with("permission denied; "), "{message}");
+        for part in [
+            "AppArmor",
+            "\"strict\"",
+            "signal (receive) peer=unconfined,",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert_eq!(said(&strict, "other"), "permission denied");
+        assert_eq!(said(&strict, "gone"), "permission denied");
+        let usual = pod(&json!({"type": "RuntimeDefault"}));
+        assert_eq!(said(&usual, "own"), "permission denied");
+        let done = with_cause(
+            &strict,
+            &Action::CheckPorts { ports: Vec::new() },
+            Outcome::Done,
+        );
+        assert_eq!(done, Outcome::Done);
     }
 }

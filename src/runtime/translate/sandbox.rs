@@ -34,6 +34,8 @@ pub fn sandbox(
     all_labels.extend(labels::identity(pod, &host.node.name));
     let mut annotations = labels::copied(meta.annotations.as_ref());
     annotations.insert(labels::SET.to_owned(), pod.record.set.name.clone());
+    let state = host.pods_root.parent().unwrap_or(&host.pods_root);
+    annotations.insert(labels::STATE.to_owned(), state.display().to_string());
     Ok(cri::PodSandboxConfig {
         metadata: Some(cri::PodSandboxMetadata {
             name: key.name.clone(),

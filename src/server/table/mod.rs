@@ -4,11 +4,12 @@ mod pod;
 mod rows;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 pub(super) use pod::pod_line;
 
-use super::objects::{Item, Resource};
+use super::objects::{AsWritten, Item, Resource};
 
 /// What each row carries besides its cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,14 +50,26 @@ impl Form {
 /// A column: name, type, format, priority.
 type Column = (&'static str, &'static str, &'static str, u8);
 
-/// A whole table.
+/// A `meta.k8s.io/v1` Table; `R` is its rows.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Table<R> {
+    kind: &'static str,
+    api_version: &'static str,
+    metadata: Value,
+    /// Null in a watch, from the second table on.
+    pub(super) column_definitions: Option<Vec<Value>>,
+    rows: R,
+}
+
+/// A whole table, whose rows are made as they are written.
 pub(super) fn table(
     resource: Resource,
     items: &[Item],
     include: Include,
     resource_version: &str,
     now: Timestamp,
-) -> Value {
+) -> Table<impl Serialize> {
     let columns = rows::columns(resource)
         .iter()
         .map(|(name, type_, format, priority)| {
@@ -68,18 +81,15 @@ pub(super) fn table(
                 "priority": priority,
             })
         });
-    let columns: Vec<_> = columns.collect();
-    let rows: Vec<_> = items
-        .iter()
-        .map(|item| row(item, include, resource_version, now))
-        .collect();
-    json!({
-        "kind": "Table",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": {"resourceVersion": resource_version},
-        "columnDefinitions": columns,
-        "rows": rows,
-    })
+    Table {
+        kind: "Table",
+        api_version: "meta.k8s.io/v1",
+        metadata: json!({"resourceVersion": resource_version}),
+        column_definitions: Some(columns.collect()),
+        rows: AsWritten(items, move |item: &Item| {
+            row(item, include, resource_version, now)
+        }),
+    }
 }
 
 fn row(item: &Item, include: Include, resource_version: &str, now: Timestamp) -> Value {

@@ -25,7 +25,7 @@ pub(crate) struct Served {
     pub view: watch::Sender<Arc<NodeView>>,
     pub events: watch::Sender<Arc<EventLog>>,
     pub cancel: CancellationToken,
-    tasks: JoinSet<std::io::Result<()>>,
+    tasks: JoinSet<()>,
     _directory: tempfile::TempDir,
 }
 
@@ -76,6 +76,8 @@ pub(crate) async fn serve_view(view: NodeView) -> Served {
         metrics: Arc::new(|| "setlet_up 1\n".to_owned()),
         requests: tokio::sync::mpsc::channel(1).0,
         clock: || at(60),
+        ahead: || jiff::SignedDuration::ZERO,
+        shown: crate::server::Shown::default(),
         cancel: cancel.clone(),
     };
     let mut tasks = JoinSet::new();

@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 use super::{Served, get, request, serve_view, some_view};
 use crate::server::{BindError, bind};
@@ -62,6 +64,20 @@ async fn logs_of_this_container_and_the_one_before() {
         .await
         .1;
     assert_eq!(stamped, json!("2026-01-02T03:04:06.000000000Z one\n"));
+    for long in ["999999999999", "9223372036854775807"] {
+        let all = get(&served, &format!("{log}?sinceSeconds={long}")).await;
+        assert_eq!(all, (200, json!("one\nmain 1 None\n")), "{long}");
+    }
+    // As by kube-apiserver: no number of 64 bits with a sign, and no number that makes sense.
+    for (query, code) in [
+        ("sinceSeconds=18446744073709551615", 400),
+        ("sinceSeconds=0", 422),
+        ("limitBytes=0", 422),
+        ("tailLines=-1", 422),
+    ] {
+        let refused = get(&served, &format!("{log}?{query}")).await;
+        assert_eq!(refused.0, code, "{query}");
+    }
     let (code, status) = get(&served, "/api/v1/namespaces/kube-system/pods/slow-b/log").await;
     assert_eq!(
         (code, &status["message"]),
@@ -105,7 +121,7 @@ async fn the_socket_is_replaced_when_stale_and_refused_when_live() {
     ));
     served.cancel.cancel();
     let ended = served.tasks.join_next().await.expect("a task");
-    assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
+    assert!(matches!(ended, Ok(())), "{ended:?}");
     bind(&served.socket, Some("no-such-group"))
         .await
         .expect("a stale socket is replaced");
@@ -117,4 +133,58 @@ async fn the_socket_is_replaced_when_stale_and_refused_when_live() {
         bind(&served.socket, None).await,
         Err(BindError::NoSocket(_))
     ));
+}
+
+#[tokio::test]
+async fn half_sent_requests_keep_nobody_out() {
+    let served = serve_view(some_view()).await;
+    let mut half_sent = Vec::new();
+    for _ in 0..600 {
+        let mut stream = UnixStream::connect(&served.socket).await.expect("taken");
+        stream.write_all(b"GET /healthz HTTP").await.ok();
+        half_sent.push(stream);
+    }
+    assert_eq!(get(&served, "/healthz").await, (200, json!("ok")));
+    let status = get(&served, "/apis/setlet.dev/v1/status").await;
+    assert_eq!(status.0, 200);
+    // The first of them gave way.
+    let mut answer = Vec::new();
+    half_sent[0].read_to_end(&mut answer).await.ok();
+    assert!(answer.is_empty(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let served = serve_view(some_view()).await;
+    let mut stream = UnixStream::connect(&served.socket).await.expect("taken");
+    let head = b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nx";
+    stream.write_all(head).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("answered");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+}
+
+#[tokio::test]
+async fn watches_are_bounded_and_the_refusal_says_so() {
+    let served = serve_view(some_view()).await;
+    let mut watches = Vec::new();
+    for _ in 0..128 {
+        let mut stream = UnixStream::connect(&served.socket).await.expect("taken");
+        let head = b"GET /api/v1/pods?watch=true HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(head).await.expect("sent");
+        let mut begun = [0; 15];
+        stream.read_exact(&mut begun).await.expect("answered");
+        assert_eq!(&begun, b"HTTP/1.1 200 OK");
+        watches.push(stream);
+    }
+    let (code, status) = get(&served, "/api/v1/pods?watch=true").await;
+    assert_eq!((code, &status["reason"]), (429, &json!("TooManyRequests")));
+    assert_eq!(status["kind"], "Status");
+    assert_eq!(get(&served, "/healthz").await, (200, json!("ok")));
+    drop(watches.pop());
+    // The agent hears of the end in its own time.
+    let log = "/api/v1/namespaces/default/pods/web-a/log";
+    while get(&served, log).await.0 == 429 {
+        tokio::task::yield_now().await;
+    }
 }

@@ -274,6 +274,85 @@ async fn what_others_can_write_is_refused_unless_configured() {
 }
 
 #[tokio::test]
+async fn every_way_to_change_a_manifest_is_refused() {
+    let (above, root) = directory();
+    let shared = above.path().join("shared");
+    fs::create_dir(&shared).expect("a directory");
+    write(&root.join("good.yaml"), &set("good", "1"));
+    // The group that is root's has other members too, perhaps.
+    write(&root.join("group.yaml"), &set("group", "1"));
+    chmod(&root.join("group.yaml"), 0o664);
+    // A link in a sticky directory is its owner's, wherever it leads.
+    chmod(&shared, 0o1777);
+    write(&above.path().join("elsewhere.yaml"), &set("link", "1"));
+    symlink("../elsewhere.yaml", shared.join("link.yaml")).expect("a link");
+    std::os::unix::fs::lchown(shared.join("link.yaml"), Some(33), Some(33)).expect("given away");
+    symlink(shared.join("link.yaml"), root.join("link.yaml")).expect("a link");
+    let mut watched = watch_it(above, root, Memory::default());
+    let snapshot = watched.until_sets(&[("good", "1")]).await;
+    let errors: Vec<&String> = snapshot.refused.iter().map(|r| &r.errors[0]).collect();
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert!(errors[0].contains("writable by group"), "{errors:#?}");
+    assert!(errors[1].contains("is a link of user 33"), "{errors:#?}");
+    watched.stop().await;
+}
+
+#[tokio::test]
+async fn a_directory_above_that_others_can_write_counts() {
+    let (above, root) = directory();
+    write(&root.join("a.yaml"), &set("a", "1"));
+    chmod(above.path(), 0o777);
+    let mut watched = watch_it(above, root, Memory::default());
+    let snapshot = watched.until("refused", |s| s.refused.len() == 1).await;
+    let error = &only(&snapshot.refused).errors[0];
+    assert!(
+        error.contains("is writable by every user (mode 0777"),
+        "{error}"
+    );
+    chmod(watched.root.parent().expect("above"), 0o755);
+    watched.rescan.send(()).await.expect("running");
+    watched.until_sets(&[("a", "1")]).await;
+    watched.stop().await;
+}
+
+#[tokio::test]
+async fn a_manifest_of_no_bytes_is_told_of() {
+    let mut watched = start();
+    watched.rename_in("a.yaml", "");
+    let snapshot = watched.until("told of", |s| !s.unread.is_empty()).await;
+    assert_eq!(snapshot.unread[0].why, "it is empty");
+    watched.rename_in("a.yaml", "# nothing yet\n");
+    watched.until("no news", |s| s.unread.is_empty()).await;
+    watched.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_writer_has_not_written_yet_is_not_lost() {
+    let mut watched = start();
+    let text = format!("{}---\n{}", set("a", "1"), set("b", "1"));
+    watched.rename_in("a.yaml", &text);
+    watched.until_sets(&[("a", "1"), ("b", "1")]).await;
+    let mut file = fs::File::create(watched.path("a.yaml")).expect("a file");
+    let (first, second) = text.split_at(set("a", "1").len());
+    file.write_all(first.as_bytes()).expect("written");
+    let snapshot = watched.until("told of", |s| !s.unread.is_empty()).await;
+    assert!(
+        snapshot.unread[0].why.contains("has it open for writing"),
+        "{:?}",
+        snapshot.unread
+    );
+    assert_eq!(snapshot.sets.len(), 2);
+    file.write_all(second.as_bytes()).expect("written");
+    drop(file);
+    let snapshot = watched.until("over", |s| s.unread.is_empty()).await;
+    assert_eq!(snapshot.sets.len(), 2);
+    // Closed with less in it, it is believed.
+    write(&watched.path("a.yaml"), first);
+    watched.until_sets(&[("a", "1")]).await;
+    watched.stop().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_text_is_refused_as_a_whole() {
     let mut watched = start();
     watched.until_sets(&[]).await;

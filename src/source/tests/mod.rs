@@ -10,6 +10,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,7 +46,14 @@ fn config_map(name: &str, value: &str) -> String {
 
 /// Keeps last good objects in memory; outlives the agent that uses it.
 #[derive(Debug, Clone, Default)]
-struct Memory(Arc<Mutex<BTreeMap<String, KeptObjects>>>);
+struct Memory(Arc<Mutex<BTreeMap<String, KeptObjects>>>, Arc<Fails>);
+
+/// Whether keeping fails, and how often it did.
+#[derive(Debug, Default)]
+struct Fails {
+    now: AtomicBool,
+    times: AtomicUsize,
+}
 
 impl LastGood for Memory {
     fn load(&self, file: &str) -> Result<KeptObjects, KeepError> {
@@ -53,10 +61,19 @@ impl LastGood for Memory {
         Ok(kept.get(file).cloned().unwrap_or_default())
     }
 
+    fn kept(&self) -> Result<Vec<String>, KeepError> {
+        let kept = self.0.lock().expect("not poisoned");
+        Ok(kept.keys().cloned().collect())
+    }
+
     fn keep(
         &self,
         files: &mut dyn Iterator<Item = (String, KeptObjects)>,
     ) -> Result<(), KeepError> {
+        if self.1.now.load(Ordering::Relaxed) {
+            self.1.times.fetch_add(1, Ordering::Relaxed);
+            return Err("no space left on device".into());
+        }
         let mut kept = self.0.lock().expect("not poisoned");
         for (file, objects) in files {
             if objects.is_empty() {
@@ -111,6 +128,7 @@ fn watch_it(above: tempfile::TempDir, root: PathBuf, keeper: Memory) -> Watched 
         rescan: rescans,
         keeper: Box::new(keeper.clone()),
         metrics: SourceMetrics::new(&Metrics::new()),
+        blocking: crate::blocking::Blocking::default(),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(watch_directory(inputs, publish, cancel.clone()));

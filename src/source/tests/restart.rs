@@ -1,6 +1,60 @@
 //! What a file gave before the agent was started.
 
 use super::*;
+use crate::model::SourceCondition;
+
+/// Of how many manifests something is kept.
+fn kept_of(keeper: &Memory) -> usize {
+    let kept = keeper.0.lock().expect("not poisoned");
+    kept.keys().filter(|file| file.ends_with(".yaml")).count()
+}
+
+/// Has seen a manifest, which is gone; keeps `root` on disk as of another filesystem, where told so.
+async fn emptied_while_down(other_filesystem: bool) -> Watched {
+    let (above, root) = directory();
+    write(&root.join("a.yaml"), &set("a", "a:1"));
+    let mut watched = watch_it(above, root, Memory::default());
+    watched.until_sets(&[("a", "a:1")]).await;
+    let own = watched.root.display().to_string();
+    for _ in 0..500 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if watched.keeper.0.lock().expect("not poisoned").len() == 2 {
+            break;
+        }
+    }
+    let (above, root, keeper) = watched.stop().await;
+    fs::remove_file(root.join("a.yaml")).expect("removed");
+    if other_filesystem {
+        let mut kept = keeper.0.lock().expect("not poisoned");
+        let of_root = &mut kept.get_mut(&own).expect("it is kept")[0].1;
+        let device = of_root["filesystem"].as_u64().expect("a device");
+        of_root["filesystem"] = (device + 1).into();
+    }
+    watch_it(above, root, keeper)
+}
+
+#[tokio::test]
+async fn an_empty_directory_of_another_filesystem_is_not_believed_after_a_restart() {
+    let mut watched = emptied_while_down(true).await;
+    let unreadable = |s: &Snapshot| matches!(s.condition, SourceCondition::Unreadable(_));
+    let snapshot = watched.until("not believed", unreadable).await;
+    assert!(!snapshot.synced);
+    let SourceCondition::Unreadable(why) = &snapshot.condition else {
+        unreachable!()
+    };
+    assert!(why.contains("is a mount missing?"), "{why}");
+    // It is over when something is there, which may be no object at all.
+    watched.rename_in("none.yaml", "");
+    watched.until_sets(&[]).await;
+    watched.stop().await;
+}
+
+#[tokio::test]
+async fn a_directory_that_was_emptied_while_the_agent_was_down_is_believed() {
+    let mut watched = emptied_while_down(false).await;
+    watched.until_sets(&[]).await;
+    watched.stop().await;
+}
 
 #[tokio::test]
 async fn a_file_broken_while_the_agent_was_down_keeps_its_last_good() {
@@ -11,7 +65,7 @@ async fn a_file_broken_while_the_agent_was_down_keeps_its_last_good() {
     let mut watched = watch_it(above, root, Memory::default());
     watched.until_sets(&[("a", "a:1"), ("b", "b:1")]).await;
     let keeper = watched.keeper.clone();
-    let kept = || keeper.0.lock().expect("not poisoned").len();
+    let kept = || kept_of(&keeper);
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(20)).await;
         if kept() == 3 {
@@ -34,16 +88,12 @@ async fn a_file_broken_while_the_agent_was_down_keeps_its_last_good() {
     assert_eq!(snapshot.config_maps.len(), 1);
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        if watched.keeper.0.lock().expect("not poisoned").len() == 2 {
+        if kept_of(&watched.keeper) == 2 {
             break;
         }
     }
     let (above, root, keeper) = watched.stop().await;
-    assert_eq!(
-        keeper.0.lock().expect("not poisoned").len(),
-        2,
-        "b is forgotten"
-    );
+    assert_eq!(kept_of(&keeper), 2, "b is forgotten");
 
     // Still broken after another restart: still kept.
     let mut watched = watch_it(above, root, keeper);
@@ -64,7 +114,7 @@ async fn what_is_immutable_is_so_over_a_restart() {
     let keeper = watched.keeper.clone();
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        if keeper.0.lock().expect("not poisoned").len() == 2 {
+        if kept_of(&keeper) == 2 {
             break;
         }
     }
@@ -75,5 +125,28 @@ async fn what_is_immutable_is_so_over_a_restart() {
     let map = snapshot.config_maps.values().next().expect("it is there");
     assert_eq!(map.data.as_ref().expect("data")["a"], "1");
     assert!(snapshot.refused[0].last_good, "{:?}", snapshot.refused);
+    watched.stop().await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_kept_is_kept_when_it_can_be_without_a_scan() {
+    let (above, root) = directory();
+    write(&root.join("a.yaml"), &set("a", "a:1"));
+    let keeper = Memory::default();
+    keeper.1.now.store(true, Ordering::Relaxed);
+    let mut watched = watch_it(above, root, keeper.clone());
+    watched.until_sets(&[("a", "a:1")]).await;
+    while keeper.1.times.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(kept_of(&keeper), 0);
+    keeper.1.now.store(false, Ordering::Relaxed);
+    let kept = async {
+        while kept_of(&keeper) == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let kept = tokio::time::timeout(Duration::from_secs(60), kept).await;
+    assert!(kept.is_ok(), "it is tried again");
     watched.stop().await;
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::model::time::later;
 use crate::model::{Event, EventLog, KindKey, Kindred, Note};
 
 /// The most events that are remembered; then those that happened longest ago go.
@@ -74,11 +75,15 @@ pub fn record(log: &mut EventLog, mut note: Note, now: Timestamp, uid: String) {
 /// Forgets what happened too long ago; true when there was such.
 pub fn expire(log: &mut EventLog, now: Timestamp) -> bool {
     let before = log.events.len();
-    while log.events.front().is_some_and(|e| e.last + KEPT <= now) {
+    while log
+        .events
+        .front()
+        .is_some_and(|e| later(e.last, KEPT) <= now)
+    {
         log.events.pop_front();
     }
     log.kindred
-        .retain(|_, kindred| now < kindred.last + CROWD_FOR);
+        .retain(|_, kindred| now < later(kindred.last, CROWD_FOR));
     let expired = log.events.len() < before;
     log.version += u64::from(expired);
     expired
@@ -87,7 +92,7 @@ pub fn expire(log: &mut EventLog, now: Timestamp) -> bool {
 /// When the next event is to be forgotten.
 #[must_use]
 pub fn next_expiry(log: &EventLog) -> Option<Timestamp> {
-    log.events.front().map(|event| event.last + KEPT)
+    log.events.front().map(|event| later(event.last, KEPT))
 }
 
 /// Whether a note is one of too many of its kind that differ.

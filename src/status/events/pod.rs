@@ -13,6 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::ContainerName;
+use crate::model::time::between;
 use crate::model::{
     Action, Answer, ContainerId, DesiredPod, Failure, ImageState, Involved, Note, Outcome,
     PodMemory, PodPlan, PostStart, ProbeKind, ProbeTarget, Reason, StopKind, StopTarget,
@@ -139,7 +140,9 @@ impl Chronicle {
         now: Timestamp,
     ) -> Vec<Note> {
         let since = match state {
-            ImageState::Importing => return Vec::new(),
+            ImageState::Queued | ImageState::Unpacking | ImageState::Importing => {
+                return Vec::new();
+            }
             ImageState::Pulling { since, .. } => {
                 let before = self.pulling.insert(image.to_owned(), *since);
                 let message = format!("Pulling image {image:?}");
@@ -153,8 +156,7 @@ impl Chronicle {
             ImageState::Present { stale, pulled, .. } => {
                 let message = match pulled {
                     Some(pull) => {
-                        let waited = since.map(|since| now.duration_since(since));
-                        let waited = waited.and_then(|waited| Duration::try_from(waited).ok());
+                        let waited = since.map(|since| between(since, now));
                         format!(
                             "Successfully pulled image {image:?} in {} ({} including waiting). \
                              Image size: {} bytes.",
@@ -173,7 +175,7 @@ impl Chronicle {
                 stale.chain([pulled]).collect()
             }
             ImageState::Failed(Failure { reason, .. }) => failed_image(whom, image, reason),
-            ImageState::Importing | ImageState::Pulling { .. } => Vec::new(),
+            _ => Vec::new(),
         }
     }
 }
@@ -229,6 +231,10 @@ fn failed(pod: &DesiredPod, action: &Action, reason: &Reason) -> Vec<Note> {
     vec![match action {
         Action::PrepareVolumes { .. } => Note::warning(whole, "FailedMount", message),
         Action::CheckPorts { .. } => Note::warning(whole, reason.word.clone(), message),
+        Action::RunSandbox { .. } if reason.word == Reason::NETWORK_NOT_READY => {
+            let message = format!("network is not ready: {message}");
+            Note::warning(whole, reason.word.clone(), message)
+        }
         Action::RunSandbox { .. } => {
             let message = format!("Failed to create pod sandbox: {message}");
             Note::warning(whole, "FailedCreatePodSandBox", message)

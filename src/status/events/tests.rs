@@ -345,3 +345,25 @@ fn the_log_is_bounded() {
     );
     assert_eq!(log.events[0].note.involved.name, "pod-100");
 }
+
+#[test]
+fn a_network_that_is_not_ready_is_no_sandbox_that_failed() {
+    let pod = pod();
+    let action = Action::RunSandbox {
+        pod: Arc::clone(&pod),
+        attempt: 0,
+    };
+    let told = |word| {
+        let reason = Reason::new(word, "why");
+        let outcome = Outcome::Failed(reason);
+        lines(Chronicle::default().end(&pod, &action, &outcome, at(0)))
+    };
+    let waits = told(Reason::NETWORK_NOT_READY);
+    assert_eq!(
+        waits,
+        [": Warning NetworkNotReady: network is not ready: why"]
+    );
+    let failed = told("FailedCreatePodSandBox");
+    let expected = ": Warning FailedCreatePodSandBox: Failed to create pod sandbox: why";
+    assert_eq!(failed, [expected]);
+}

@@ -133,6 +133,7 @@ pub(crate) fn pod(set: &DaemonSet, name: &str, containers: Vec<ObservedContainer
             key,
             set: set.key().clone(),
             revision: set.revision().clone(),
+            state_dir: None,
             sandboxes: vec![sandbox],
             containers,
         })),
@@ -192,6 +193,8 @@ pub(crate) fn view(sets: Vec<(Arc<DaemonSet>, SetReport)>, pods: Vec<PodReport>)
         .collect();
     NodeView {
         archives: Vec::new(),
+        troubles: Vec::new(),
+        unanswered: Vec::new(),
         version: 7,
         node: Arc::new(node()),
         snapshot: Arc::new(snapshot),
@@ -201,6 +204,7 @@ pub(crate) fn view(sets: Vec<(Arc<DaemonSet>, SetReport)>, pods: Vec<PodReport>)
             .map(|pod| (pod.want.key().uid.clone(), pod))
             .collect(),
         runtime: None,
+        network: None,
         runtime_version: "containerd://1.6.20".to_owned(),
         ready: true,
     }

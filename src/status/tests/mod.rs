@@ -6,3 +6,4 @@ pub(crate) mod fixture;
 mod node;
 mod pod;
 mod probes;
+mod shown;

@@ -22,6 +22,17 @@ fn the_node_says_what_it_is_and_has() {
     assert_eq!(found, expected());
 }
 
+#[test]
+fn a_node_without_a_network_for_pods_is_not_ready() {
+    let mut view = view(Vec::new(), Vec::new());
+    view.network = Some(Reason::new(Reason::NETWORK_NOT_READY, "no plugin"));
+    let found = serde_json::to_value(node(&view, "v1", at(0))).expect("JSON");
+    let condition = &found["status"]["conditions"][0];
+    assert_eq!(condition["status"], "False");
+    assert_eq!(condition["reason"], "KubeletNotReady");
+    assert_eq!(condition["message"], "no plugin");
+}
+
 fn expected() -> Value {
     json!({
         "apiVersion": "v1",

@@ -257,6 +257,15 @@ fn an_ending_pod_has_the_time_of_its_end() {
 }
 
 #[test]
+fn a_grace_period_beyond_the_end_of_time_ends_with_it() {
+    let spec = "      terminationGracePeriodSeconds: 260000000000\n";
+    let report = ending(pod(&set("default", "web", spec), "web-a", Vec::new()));
+    let pod = crate::status::pod(&report, &node(), at(110));
+    let end = pod.metadata.deletion_timestamp.expect("an end");
+    assert_eq!(end.0.to_string(), "9999-12-30T22:00:00Z");
+}
+
+#[test]
 fn an_evicted_pod_has_failed() {
     let set = set("default", "web", "");
     let mut pod = ending(pod(&set, "web-a", vec![container("main", 0, running(10))]));

@@ -33,6 +33,8 @@ pub struct Agent {
     pub config: Value,
     /// What its environment has besides ours.
     pub env: Vec<(String, String)>,
+    /// The umask it is started with.
+    pub umask: &'static str,
     child: Option<Child>,
 }
 
@@ -76,6 +78,7 @@ impl Agent {
             dir,
             config,
             env: Vec::new(),
+            umask: "022",
             child: None,
         }
     }
@@ -148,8 +151,10 @@ impl Agent {
             .append(true)
             .open(self.dir.join("agent.log"))
             .expect("agent.log");
-        let child = Command::new(SETLET)
-            .args(["run", "--config"])
+        let child = Command::new("sh")
+            .arg("-c")
+            .arg(format!("umask {} && exec \"$0\" \"$@\"", self.umask))
+            .args([SETLET, "run", "--config"])
             .arg(self.config_file())
             .envs(self.env.iter().cloned())
             .stdin(Stdio::null())

@@ -168,6 +168,18 @@ impl Containerd {
         script(&[&["ctr", self.base_str()], args].concat())
     }
 
+    /// As [`ctr`](Self::ctr), for what may fail at first; the error is what it says.
+    pub fn try_ctr(&self, args: &[&str]) -> Result<(), String> {
+        let mut command = Command::new(SCRIPT);
+        command.args(["ctr", self.base_str()]).args(args);
+        let done = command.output().map_err(|e| e.to_string())?;
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&done.stderr).into_owned())
+        }
+    }
+
     /// Puts an image into containerd's store.
     pub fn import(&self, image: &Image) {
         let archive = image.archive(&self.base);
