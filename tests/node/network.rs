@@ -140,19 +140,21 @@ fn a_plugin_that_fails() {
     agent.put("second.yaml", &sleeper("second").yaml());
     // A try every 10 s, and on containerd 1.7 and 2.x one event a try.
     agent.wait_for(
-        2 * SOON,
+        4 * SOON,
         "the second pod's sandbox was tried often",
         || match told(&agent, &["FailedCreatePodSandBox", "FailedKillPod"]) {
-            count @ 0..5 => Err(format!("{count} events")),
+            count @ 0..4 => Err(format!("{count} events")),
             _ => Ok(()),
         },
     );
-    let (left, spaces) = (sandboxes(&agent, "second"), namespaces(containerd.base()));
-    assert!(
-        left <= 1,
-        "{left} sandboxes of a pod that none can be made for"
-    );
-    assert!(spaces <= 2, "{spaces} network namespaces of two pods");
+    // A try may be on its way; what piles up would not go down again.
+    agent.wait_for(SOON, "nothing of the tries is left", || {
+        let (left, spaces) = (sandboxes(&agent, "second"), namespaces(containerd.base()));
+        match left <= 1 && spaces <= 2 {
+            true => Ok(()),
+            false => Err(format!("{left} sandboxes, {spaces} namespaces")),
+        }
+    });
 
     // The first pod cannot end either, and who waits for that hears why.
     let mut delete = Command::new(SETLET)
