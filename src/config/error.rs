@@ -16,7 +16,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file is not YAML, has an unknown field, or a value of the wrong type.
-    #[error("{}: {source}", position(path, source))]
+    #[error("{}: {}", position(path, source), without_position(source))]
     Parse {
         /// The file.
         path: PathBuf,
@@ -95,6 +95,18 @@ fn position(path: &std::path::Path, source: &serde_yaml::Error) -> String {
     match source.location() {
         Some(at) => format!("{}:{}:{}", path.display(), at.line(), at.column()),
         None => path.display().to_string(),
+    }
+}
+
+/// What is wrong alone; line and column stand before it.
+fn without_position(source: &serde_yaml::Error) -> String {
+    let text = source.to_string();
+    let end = source
+        .location()
+        .map(|at| format!(" at line {} column {}", at.line(), at.column()));
+    match end.and_then(|end| text.strip_suffix(&end)) {
+        Some(what) => what.to_owned(),
+        None => text,
     }
 }
 

@@ -125,12 +125,22 @@ fn an_error_names_file_and_line() {
         "{below}"
     );
     let unit = error("manifests:\n  rescanInterval: 60\n");
+    assert_eq!(
+        unit,
+        "config.yaml:2:19: manifests.rescanInterval: invalid value: integer `60`, expected a duration \
+         such as 60s, 10m or 1h30m, of at most 2562047h47m16s"
+    );
+    let negative = error("containerLog: {maxSize: -1}\n");
     assert!(
-        unit.contains("config.yaml:2:") && unit.contains("such as 60s"),
-        "{unit}"
+        negative.starts_with("config.yaml:1:") && negative.contains("such as 10Mi or 1G"),
+        "{negative}"
     );
     let long = error("manifests:\n  rescanInterval: 5000000000000000h\n");
-    for part in ["config.yaml:2:", "5000000000000000h", "at most 2562047h"] {
+    for part in [
+        "config.yaml:2:19: manifests.rescanInterval: ",
+        "5000000000000000h",
+        "at most 2562047h",
+    ] {
         assert!(long.contains(part), "{long}");
     }
     assert!(error("nodeName: [\n").starts_with("config.yaml:"));

@@ -160,26 +160,39 @@ impl fmt::Display for Threshold {
     }
 }
 
-/// Text or a number, as YAML gives the scalar.
-struct Scalar;
+/// Reads one of these where the deserializer is: it knows line and field of what is refused.
+struct Scalar<T> {
+    parse: fn(&str) -> Option<T>,
+    wanted: &'static str,
+}
 
-impl de::Visitor<'_> for Scalar {
-    type Value = String;
+impl<T> Scalar<T> {
+    fn read<E: de::Error>(&self, text: &str, have: de::Unexpected<'_>) -> Result<T, E> {
+        (self.parse)(text).ok_or_else(|| E::invalid_value(have, &self.wanted))
+    }
+}
+
+impl<T> de::Visitor<'_> for Scalar<T> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string or a number")
+        f.write_str(self.wanted)
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
-        Ok(text.to_owned())
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        self.read(text, de::Unexpected::Str(text))
     }
 
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
-        Ok(number.to_string())
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        self.read(&number.to_string(), de::Unexpected::Unsigned(number))
     }
 
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
-        Ok(number.to_string())
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        self.read(&number.to_string(), de::Unexpected::Signed(number))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
+        self.read(&number.to_string(), de::Unexpected::Float(number))
     }
 }
 
@@ -187,9 +200,10 @@ macro_rules! scalar_serde {
     ($name:ident, $wanted:literal) => {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = deserializer.deserialize_any(Scalar)?;
-                Self::parse(&text)
-                    .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&text), &$wanted))
+                deserializer.deserialize_any(Scalar {
+                    parse: Self::parse,
+                    wanted: $wanted,
+                })
             }
         }
 
