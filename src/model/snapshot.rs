@@ -27,6 +27,9 @@ pub struct Snapshot {
     /// Whether every source was read whole since the start. A snapshot that is not synced ends
     /// nothing.
     pub synced: bool,
+    /// Why what is in force could not be kept on disk, while that is so: a file that is broken while
+    /// the agent is down would have no last good version.
+    pub unkept: Option<String>,
 }
 
 /// A document that was refused.

@@ -8,13 +8,13 @@
 //! DaemonSet may be a valid one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::merge::{Contents, merge};
-use super::reach::{Reach, is_unanswered};
+use super::reach::Reach;
 use super::read::{Readings, read_ahead};
 use super::walk::{self, Directory, DirectoryId, Listing, Stamp, Trust};
 use super::watcher::Change;
@@ -83,7 +83,7 @@ pub(super) struct Manifests {
     pub(super) keeper: Box<dyn LastGood>,
     pub(super) metrics: SourceMetrics,
     pub(super) files: BTreeMap<PathBuf, Known>,
-    directories: BTreeMap<PathBuf, Directory>,
+    pub(super) directories: BTreeMap<PathBuf, Directory>,
     unread: BTreeMap<PathBuf, String>,
     condition: SourceCondition,
     /// Whether everything was read since the start, or is known from before it.
@@ -100,6 +100,8 @@ pub(super) struct Manifests {
     pub(super) writing: BTreeMap<PathBuf, Instant>,
     /// Files whose objects on disk are not known to be those in force.
     pub(super) unkept: BTreeSet<PathBuf>,
+    /// Why they could not be kept at the last try.
+    pub(super) keep_error: Option<String>,
     /// Files that lost something while somebody still writes them, and who.
     pub(super) unfinished: BTreeMap<PathBuf, String>,
     /// The filesystem the files were on when the agent was last in force, as it is on disk.
@@ -134,6 +136,7 @@ impl Manifests {
             doubts: BTreeMap::new(),
             writing: BTreeMap::new(),
             unkept: BTreeSet::new(),
+            keep_error: None,
             unfinished: BTreeMap::new(),
             filesystem: None,
             retained: false,
@@ -258,18 +261,17 @@ impl Manifests {
             return false;
         };
         // A directory, or the link a mounted ConfigMap is swapped by, stands for other paths.
-        let metadata = self.reach.metadata(path);
-        if is_unanswered(&metadata) {
+        let Ok(there) = self.reach.found(path) else {
             // The next scan says so, and what is known of it stays.
             self.writing.remove(path);
             return true;
-        }
-        if metadata.is_ok_and(|metadata| metadata.is_dir()) {
+        };
+        if there.metadata.as_ref().is_ok_and(Metadata::is_dir) {
             return false;
         }
         let found = match walk::why_unread(path) {
             Some(why) => Err(why),
-            None => walk::look(path, directory, self.trust()),
+            None => walk::look(path, &there, directory, self.trust(), &self.reach),
         };
         match found {
             Ok(found) => {
@@ -281,7 +283,7 @@ impl Manifests {
                 if self.files.contains_key(path) {
                     self.consider(path, None, hint, at);
                 }
-                self.changed |= if fs::symlink_metadata(path).is_ok() {
+                self.changed |= if there.exists {
                     self.unread.insert(path.to_owned(), why.clone()) != Some(why)
                 } else {
                     self.unread.remove(path).is_some()
@@ -351,16 +353,6 @@ impl Manifests {
         })
     }
 
-    /// Remembers on which filesystem there are files, over a restart too.
-    fn note_filesystem(&mut self, root: &Path) {
-        let now = self.directories.get(root).map(|directory| directory.id.0);
-        let now = now.filter(|_| !self.files.is_empty());
-        if now != self.filesystem {
-            self.filesystem = now;
-            self.unkept.insert(root.to_owned());
-        }
-    }
-
     /// The snapshot, if it changed since the last one.
     pub(super) fn publish(&mut self) -> Option<Snapshot> {
         if !std::mem::take(&mut self.changed) {
@@ -373,6 +365,7 @@ impl Manifests {
         let mut snapshot = merge(files);
         snapshot.condition = self.condition.clone();
         snapshot.synced = self.synced;
+        snapshot.unkept.clone_from(&self.keep_error);
         let empty = self.files.iter().filter(|(_, known)| known.is_empty());
         let empty = empty.map(|(path, _)| (path.clone(), "it is empty".to_owned()));
         let mut unread = self.unread.clone();

@@ -1,13 +1,12 @@
 //! What becomes of one file: whether it is read, and whether what it says is believed.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use super::directory::{CONFIRM, Hint, Manifests, Moment, QUIET};
 use super::merge::{loses, succeed};
-use super::reach::{Reach, is_unanswered};
+use super::reach::Reach;
 use super::read::read;
 use super::walk::Found;
 use super::writers;
@@ -86,7 +85,8 @@ impl Manifests {
         };
         let contents = succeed(&earlier, reading);
         if !found.linked && hint != Hint::Renamed && loses(&earlier, &contents) {
-            if let Some(who) = writers::of(path) {
+            let who = self.reach.ask(path, |path, _| Ok(writers::of(path)));
+            if let Ok(Some(who)) = who {
                 let why = format!(
                     "{who} has it open for writing; what it lost so far stays until it is closed"
                 );
@@ -127,15 +127,14 @@ impl Manifests {
 
 /// Whether nothing is at a path that is a manifest, as opposed to not being able to tell.
 fn is_gone(path: &Path, reach: &Reach) -> bool {
-    let found = reach.metadata(path);
-    if is_unanswered(&found) {
+    let Ok(there) = reach.found(path) else {
         return false;
-    }
-    match found {
+    };
+    match there.metadata {
         Ok(metadata) => !metadata.is_file(),
         Err(error) => {
             let gone = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
-            gone.contains(&error.kind()) && fs::symlink_metadata(path).is_err()
+            gone.contains(&error.kind()) && !there.exists
         }
     }
 }

@@ -65,6 +65,16 @@ impl Manifests {
         kept.first()?.1[FILESYSTEM].as_u64()
     }
 
+    /// Remembers on which filesystem there are files, over a restart too.
+    pub(super) fn note_filesystem(&mut self, root: &Path) {
+        let now = self.directories.get(root).map(|directory| directory.id.0);
+        let now = now.filter(|_| !self.files.is_empty());
+        if now != self.filesystem {
+            self.filesystem = now;
+            self.unkept.insert(root.to_owned());
+        }
+    }
+
     fn kept_filesystem(&self) -> KeptObjects {
         let origin = Origin {
             file: self.settings.path.to_string_lossy().into_owned(),
@@ -106,10 +116,16 @@ impl Manifests {
                 self.retained = outcome.is_ok();
             }
         }
-        if let Err(error) = &outcome {
+        let failed = outcome.as_ref().err().map(ToString::to_string);
+        if let Some(error) = &failed {
             self.metrics.keep_errors.inc(&[("operation", "keep")]);
-            tracing::warn!(%error, "cannot keep the last good versions of manifests");
+            // Every try would say the same.
+            if self.keep_error != failed {
+                tracing::warn!(%error, "cannot keep the last good versions of manifests");
+            }
         }
+        self.changed |= self.keep_error != failed;
+        self.keep_error = failed;
         outcome.is_ok()
     }
 }

@@ -44,6 +44,16 @@ pub(super) struct Reach {
 /// By the kernel's id of the mount.
 type Hung = Arc<Mutex<BTreeMap<u64, String>>>;
 
+/// What is at a path.
+pub(super) struct At {
+    /// Whether there is anything.
+    pub(super) exists: bool,
+    /// Whether it is a symbolic link.
+    pub(super) linked: bool,
+    /// What it is, links followed.
+    pub(super) metadata: io::Result<Metadata>,
+}
+
 impl Reach {
     /// To be made within the agent's runtime.
     pub(super) fn new(blocking: Blocking) -> Self {
@@ -74,6 +84,18 @@ impl Reach {
     /// What is at a path, links followed.
     pub(super) fn metadata(&self, path: &Path) -> io::Result<Metadata> {
         self.ask(path, |path, _| fs::metadata(path))
+    }
+
+    /// What is at a path itself, and behind it where it is a link.
+    pub(super) fn found(&self, path: &Path) -> io::Result<At> {
+        self.ask(path, |path, _| {
+            let at = fs::symlink_metadata(path);
+            Ok(At {
+                linked: at.as_ref().is_ok_and(Metadata::is_symlink),
+                exists: at.is_ok(),
+                metadata: fs::metadata(path),
+            })
+        })
     }
 
     /// What a directory holds.
@@ -226,6 +248,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Whether a question got no answer, so that nothing is known of its path.
-pub(super) fn is_unanswered<T>(answer: &io::Result<T>) -> bool {
+fn is_unanswered<T>(answer: &io::Result<T>) -> bool {
     matches!(answer, Err(error) if error.kind() == io::ErrorKind::TimedOut)
 }

@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Writers;
-use super::reach::Reach;
+use super::reach::{At, Reach};
 use crate::files::trust::{self, Owner};
 use crate::files::{self, Links};
 
@@ -122,9 +122,10 @@ impl Trust {
 
     /// Why what is at a path is not trusted, by anything on the way to it; `None` also where nothing
     /// can be found there.
-    fn way(self, path: &Path) -> Option<String> {
-        match self.hold(path) {
-            Ok(held) => held.distrust,
+    fn way(self, path: &Path, reach: &Reach) -> Option<String> {
+        let distrust = reach.ask(path, move |path, _| Ok(self.hold(path)?.distrust));
+        match distrust {
+            Ok(distrust) => distrust,
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(_) if self.writers == Writers::Anyone => None,
             Err(error) => Some(format!(
@@ -164,7 +165,7 @@ pub(super) fn walk(
         listing: Listing::default(),
         above: Vec::new(),
     };
-    let distrust = trust.way(root);
+    let distrust = trust.way(root, reach);
     walk.descend(root, &metadata, distrust.as_deref())?;
     Ok(walk.listing)
 }
@@ -229,7 +230,7 @@ impl Walk<'_> {
                 }
                 let distrust = distrust
                     .map(str::to_owned)
-                    .or_else(|| linked_distrust(&path, linked, self.trust));
+                    .or_else(|| linked_distrust(&path, linked, self.trust, self.reach));
                 let below = self.descend(&path, &metadata, distrust.as_deref());
                 if let Err(error) = below
                     && error.kind() != io::ErrorKind::NotFound
@@ -241,30 +242,30 @@ impl Walk<'_> {
                 self.listing.broken.insert(path, error.to_string());
             }
             metadata => {
-                let (trust, listing) = (self.trust, &mut self.listing);
-                place(path, &metadata, linked, distrust, trust, listing);
+                self.place(path, &metadata, linked, distrust);
             }
         }
     }
-}
 
-/// Puts what is no directory among the files or the unread.
-fn place(
-    path: PathBuf,
-    metadata: &io::Result<Metadata>,
-    linked: bool,
-    inherited: Option<&str>,
-    trust: Trust,
-    listing: &mut Listing,
-) {
-    if let Some(why) = why_unread(&path) {
-        listing.unread.insert(path, why);
-        return;
-    }
-    match found(&path, metadata, linked, inherited, trust) {
-        Ok(Some(found)) => drop(listing.files.insert(path, found)),
-        Ok(None) => {}
-        Err(why) => drop(listing.unread.insert(path, why)),
+    /// Puts what is no directory among the files or the unread.
+    fn place(
+        &mut self,
+        path: PathBuf,
+        metadata: &io::Result<Metadata>,
+        linked: bool,
+        inherited: Option<&str>,
+    ) {
+        let listing = &mut self.listing;
+        if let Some(why) = why_unread(&path) {
+            listing.unread.insert(path, why);
+            return;
+        }
+        let by = (self.trust, self.reach);
+        match found(&path, metadata, linked, inherited, by) {
+            Ok(Some(found)) => drop(listing.files.insert(path, found)),
+            Ok(None) => {}
+            Err(why) => drop(listing.unread.insert(path, why)),
+        }
     }
 }
 
@@ -274,7 +275,7 @@ fn found(
     metadata: &io::Result<Metadata>,
     linked: bool,
     inherited: Option<&str>,
-    trust: Trust,
+    (trust, reach): (Trust, &Reach),
 ) -> Result<Option<Found>, String> {
     let stamp = match metadata {
         Ok(metadata) if !metadata.is_file() => return Err("it is not a regular file".to_owned()),
@@ -290,7 +291,7 @@ fn found(
         let what = path.display().to_string();
         trust
             .judge(&what, owner, path)
-            .or_else(|| linked_distrust(path, linked, trust))
+            .or_else(|| linked_distrust(path, linked, trust, reach))
     });
     Ok(Some(Found {
         stamp,
@@ -299,20 +300,21 @@ fn found(
     }))
 }
 
-/// Looks at one path whose directory was entered before.
+/// What is at one path whose directory was entered before.
 pub(super) fn look(
     path: &Path,
+    at: &At,
     directory: &Directory,
     trust: Trust,
+    reach: &Reach,
 ) -> Result<Option<Found>, String> {
-    let linked = fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_symlink());
     let inherited = directory.distrust.as_deref();
-    found(path, &fs::metadata(path), linked, inherited, trust)
+    found(path, &at.metadata, at.linked, inherited, (trust, reach))
 }
 
 /// Why what a link leads to must not be read.
-fn linked_distrust(path: &Path, linked: bool, trust: Trust) -> Option<String> {
-    if linked { trust.way(path) } else { None }
+fn linked_distrust(path: &Path, linked: bool, trust: Trust, reach: &Reach) -> Option<String> {
+    if linked { trust.way(path, reach) } else { None }
 }
 
 /// Why a file is left unread by its name; `None` for a manifest.

@@ -108,7 +108,16 @@ impl Coordinator {
     pub(super) fn settle_writes(&mut self) {
         self.unwritten.settle();
         let troubles = self.unwritten.trouble.iter().chain(&self.foreign.trouble);
-        let troubles: Vec<Reason> = troubles.cloned().collect();
+        let mut troubles: Vec<Reason> = troubles.cloned().collect();
+        if let Some(why) = self
+            .snapshot
+            .unkept
+            .as_ref()
+            .filter(|_| troubles.is_empty())
+        {
+            let message = format!("the last good manifests cannot be kept: {why}; tried again");
+            troubles.push(Reason::new(WORD, message));
+        }
         self.reporter.report_troubles(&troubles);
     }
 

@@ -140,6 +140,13 @@ async fn what_could_not_be_kept_is_kept_when_it_can_be_without_a_scan() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(kept_of(&keeper), 0);
+    let told = watched.until("told of", |s| s.unkept.is_some()).await;
+    assert!(
+        told.unkept
+            .as_ref()
+            .is_some_and(|why| why.contains("no space")),
+        "{told:?}"
+    );
     keeper.1.now.store(false, Ordering::Relaxed);
     let kept = async {
         while kept_of(&keeper) == 0 {
@@ -148,5 +155,6 @@ async fn what_could_not_be_kept_is_kept_when_it_can_be_without_a_scan() {
     };
     let kept = tokio::time::timeout(Duration::from_secs(60), kept).await;
     assert!(kept.is_ok(), "it is tried again");
+    watched.until("no news", |s| s.unkept.is_none()).await;
     watched.stop().await;
 }
