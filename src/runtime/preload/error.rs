@@ -26,6 +26,8 @@ pub(super) enum Problem {
     Long { what: &'static str, bytes: u64 },
     #[error("it is no image archive: the names in it have more than {0} bytes")]
     Members(u64),
+    #[error("it names more than {0} images")]
+    Names(usize),
     #[error("it is no image archive: the holes in its files have more than {0} bytes")]
     Zeros(u64),
     #[error("it has neither index.json nor manifest.json: it is no docker or OCI archive")]

@@ -5,7 +5,8 @@
 //! where there is none, docker's own `manifest.json`, for which manifests are made. Of several
 //! platforms under one name this machine's is taken; what else an archive holds is left where it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -24,10 +25,14 @@ const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+j
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// containerd tells by the first bytes how a layer of docker's is packed.
 const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+const GZIP_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 /// Before 2.0 it knows no name of docker's for zstd.
 const ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// Labels by which containerd's collector finds what a document refers to.
 pub(super) const GC: &str = "containerd.io/gc.ref.content";
+
+/// The most names of one archive; a machine with all its images saved has a few hundred.
+const NAMES: usize = 1024;
 
 /// A document to be stored, with the labels that keep what it refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,12 +70,16 @@ pub(super) struct Brought {
 enum Chosen {
     /// Everything but the layers is known.
     Oci { image: Image, digests: Vec<String> },
-    /// Everything follows from the layers.
-    Saved {
-        config: Vec<u8>,
-        layers: Vec<Found>,
-        diff_ids: Vec<String>,
-    },
+    /// Everything follows from the layers; the same under each of its names.
+    Saved(Arc<SavedImage>),
+}
+
+/// One entry of docker's list.
+#[derive(Debug)]
+struct SavedImage {
+    config: Vec<u8>,
+    layers: Vec<Found>,
+    diff_ids: Vec<String>,
 }
 
 /// What is needed of an archive.
@@ -79,6 +88,8 @@ pub(super) struct Choice {
     images: BTreeMap<String, (ImageName, u8, Chosen)>,
     documents: Vec<Document>,
     refused: Vec<Problem>,
+    /// How many names were read, whatever became of them.
+    names: usize,
     /// The files to be read, by their numbers, with the digests they must have, and their paths.
     pub wanted: BTreeMap<usize, (Option<String>, String)>,
 }
@@ -120,7 +131,7 @@ impl Choice {
             (None, Some(name)) if name.0.contains(['/', ':']) => name.0,
             _ => return Ok(()),
         };
-        let name = ImageName::parse(&name).map_err(Problem::BadName)?;
+        let name = self.name(&name)?;
         let full = name.to_string();
         if full.contains('@') && full != name.with_digest(&target.digest.0) {
             return Err(Problem::Digest {
@@ -152,6 +163,14 @@ impl Choice {
         let digests = chosen.documents;
         self.add(name, rank, Chosen::Oci { image, digests });
         Ok(())
+    }
+
+    fn name(&mut self, text: &str) -> Result<ImageName, Problem> {
+        self.names += 1;
+        if self.names > NAMES {
+            return Err(Problem::Names(NAMES));
+        }
+        ImageName::parse(text).map_err(Problem::BadName)
     }
 
     /// Of several under one name the best, and of equals the last.
@@ -198,20 +217,20 @@ impl Choice {
             layers.push(survey.file(&path.0)?);
         }
         let diff_ids = config.diff_ids(layers.len(), path)?;
+        let image = Arc::new(SavedImage {
+            config: bytes.to_vec(),
+            layers,
+            diff_ids,
+        });
         for name in names {
-            let name = ImageName::parse(&name).map_err(Problem::BadName)?;
+            let name = self.name(&name)?;
             let Some(rank) = rank else {
                 let (has, wants) = (platform.to_string(), machine.to_string());
                 let name = name.to_string();
                 self.refused.push(Problem::Platform { name, has, wants });
                 continue;
             };
-            let chosen = Chosen::Saved {
-                config: bytes.to_vec(),
-                layers: layers.clone(),
-                diff_ids: diff_ids.clone(),
-            };
-            self.add(name, rank, chosen);
+            self.add(name, rank, Chosen::Saved(Arc::clone(&image)));
         }
         Ok(())
     }
@@ -229,8 +248,8 @@ impl Choice {
                             .insert(found.number, (Some(layer.digest.clone()), path));
                     }
                 }
-                Chosen::Saved { layers, .. } => {
-                    for layer in layers {
+                Chosen::Saved(image) => {
+                    for layer in &image.layers {
                         let path = survey.path_of(layer.number);
                         layer.packing.check(&path)?;
                         self.wanted.insert(layer.number, (None, path));
@@ -242,49 +261,58 @@ impl Choice {
     }
 
     /// What containerd is to be given, from the digests of the files that were wanted.
-    pub fn finish(self, digests: &BTreeMap<usize, String>) -> Result<Brought, Problem> {
+    pub fn finish(mut self, digests: &BTreeMap<usize, String>) -> Result<Brought, Problem> {
         let mut brought = Brought {
-            documents: self.documents,
-            refused: self.refused,
+            documents: std::mem::take(&mut self.documents),
+            refused: std::mem::take(&mut self.refused),
             ..Default::default()
         };
-        for (full, (name, _, chosen)) in self.images {
+        let mut made: HashMap<*const SavedImage, Image> = HashMap::new();
+        for (full, (name, _, chosen)) in &self.images {
             let image = match chosen {
-                Chosen::Oci { image, .. } => image,
-                Chosen::Saved {
-                    config,
-                    layers,
-                    diff_ids,
-                } => {
-                    let mut made = Vec::new();
-                    for (layer, diff_id) in layers.iter().zip(diff_ids) {
-                        let digest = digests.get(&layer.number);
-                        made.push(Layer {
-                            media_type: match layer.packing {
-                                Packing::Zstd => ZSTD_LAYER,
-                                Packing::Gzip => {
-                                    "application/vnd.docker.image.rootfs.diff.tar.gzip"
-                                }
-                                _ => LAYER,
-                            }
-                            .to_owned(),
-                            digest: digest.cloned().unwrap_or_default(),
-                            size: layer.size,
-                            diff_id,
-                        });
+                Chosen::Oci { image, .. } => image.clone(),
+                Chosen::Saved(saved) => {
+                    let made = made.entry(Arc::as_ptr(saved));
+                    let image = made.or_insert_with(|| brought.make(saved, digests));
+                    let by_digest = name.with_digest(&image.digest);
+                    if full.contains('@') && *full != by_digest {
+                        // A registry's manifest has another digest than the one made here.
+                        let digest = image.digest.clone();
+                        let path = full.clone();
+                        brought.refused.push(Problem::Digest { path, digest });
+                        continue;
                     }
-                    brought.make(&name, config, made)
+                    let kind = (image.media_type.clone(), image.size);
+                    Image {
+                        digests: [(by_digest, kind)].into(),
+                        ..image.clone()
+                    }
                 }
             };
-            brought.images.insert(full, image);
+            brought.images.insert(full.clone(), image);
         }
         Ok(brought)
     }
 }
 
 impl Brought {
-    /// Makes a manifest of docker's kind.
-    fn make(&mut self, name: &ImageName, config: Vec<u8>, layers: Vec<Layer>) -> Image {
+    /// Makes a manifest of docker's kind, for an image without a name.
+    fn make(&mut self, saved: &SavedImage, digests: &BTreeMap<usize, String>) -> Image {
+        let layers = saved.layers.iter().zip(&saved.diff_ids);
+        let layers: Vec<Layer> = layers
+            .map(|(layer, diff_id)| Layer {
+                media_type: match layer.packing {
+                    Packing::Zstd => ZSTD_LAYER,
+                    Packing::Gzip => GZIP_LAYER,
+                    _ => LAYER,
+                }
+                .to_owned(),
+                digest: digests.get(&layer.number).cloned().unwrap_or_default(),
+                size: layer.size,
+                diff_id: diff_id.clone(),
+            })
+            .collect();
+        let config = saved.config.clone();
         let config_digest = digest_of(&config);
         let mut labels = BTreeMap::from([(format!("{GC}.config"), config_digest.clone())]);
         let mut described = Vec::new();
@@ -308,7 +336,6 @@ impl Brought {
         let (digest, size) = (digest_of(&bytes), bytes.len() as u64);
         self.add(config_digest.clone(), config, BTreeMap::new());
         self.add(digest.clone(), bytes, labels);
-        let by_digest = name.with_digest(&digest);
         Image {
             media_type: DOCKER_MANIFEST.to_owned(),
             digest,
@@ -317,7 +344,7 @@ impl Brought {
                 config: config_digest,
                 layers,
             },
-            digests: [(by_digest, (DOCKER_MANIFEST.to_owned(), size))].into(),
+            digests: BTreeMap::new(),
         }
     }
 

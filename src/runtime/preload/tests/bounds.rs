@@ -154,6 +154,24 @@ fn lists_in_documents_are_bounded() {
     assert!(said.contains("a list has more than 1024 entries"), "{said}");
 }
 
+/// Each name had a copy of its image's configuration.
+#[test]
+fn names_share_their_image_and_are_bounded() {
+    let tags = |count: usize| {
+        let names: Vec<_> = (0..count).map(|n| format!("app:{n}")).collect();
+        let mut files = saved_of(&config("amd64"), &[LAYER]);
+        let one = json!({"Config": "c.json", "RepoTags": names, "Layers": ["0/layer.tar"]});
+        let manifest = json!([one, one]);
+        files.put("manifest.json", manifest.to_string());
+        files.tar()
+    };
+    let brought = brought(&tags(512)).expect("as many as are allowed");
+    assert_eq!(brought.images.len(), 512);
+    assert_eq!(brought.documents.len(), 2, "a manifest and a configuration");
+    let said = said(&tags(513));
+    assert!(said.contains("names more than 1024 images"), "{said}");
+}
+
 #[test]
 fn packed_archives_unpack_to_so_much_and_no_more() {
     let mut files = Files::default();

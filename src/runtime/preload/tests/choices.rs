@@ -45,6 +45,23 @@ fn names_by_digest_come_with_names_by_tag() {
     assert_eq!(image.digests[&by(&manifest)].0, MANIFEST);
 }
 
+/// For docker's archives the manifest is made here, and its digest is not the registry's.
+#[test]
+fn a_name_by_digest_of_something_else_is_refused() {
+    let mut files = saved_of(&config("amd64"), &[LAYER]);
+    let other = format!("app@{}", digest(b"another manifest"));
+    let manifest =
+        json!([{"Config": "c.json", "RepoTags": [other, "app:v1"], "Layers": ["0/layer.tar"]}]);
+    files.put("manifest.json", manifest.to_string());
+    let brought = brought(&files.tar()).expect("the other name is fine");
+    assert_eq!(names(&brought), ["docker.io/library/app:v1"]);
+    let refused = brought.refused[0].to_string();
+    assert!(
+        refused.starts_with("docker.io/library/app@sha256:"),
+        "{refused}"
+    );
+}
+
 #[test]
 fn names_are_one_however_they_are_spelled() {
     for name in [
