@@ -62,7 +62,7 @@ impl Package {
         )
         .expect("control");
         run(Command::new("dpkg-deb")
-            .args(["--root-owner-group", "--build"])
+            .args(["--root-owner-group", "-Znone", "--build"])
             .arg(&tree)
             .arg(&file));
         Self::read(&file)

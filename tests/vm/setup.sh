@@ -16,9 +16,13 @@ echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 install() { apt-get install -y -q --no-install-recommends "$@"; }
 apt-get update -q
+# Of one version: a qemu-utils from backports does not go with a qemu-system-x86 that is not from there, and apt
+# removes it for that one, or refuses.
+case $missing in
+*qemu*)
+    version=$(apt-cache policy qemu-system-x86 | sed -n 's/^ *Candidate: //p')
+    missing="$missing qemu-system-x86=$version qemu-utils=$version"
+    ;;
+esac
 # shellcheck disable=SC2086
-install $missing && exit 0
-# A qemu-utils from backports does not go with a qemu-system-x86 that is not from there: both as the latter's.
-version=$(apt-cache policy qemu-system-x86 | sed -n 's/^ *Candidate: //p')
-# shellcheck disable=SC2086
-install --allow-downgrades "qemu-utils=$version" $missing
+install --allow-downgrades $missing
