@@ -94,6 +94,21 @@ impl Problem {
         }
     }
 
+    /// Whether it says nothing of the other images in the archive.
+    pub fn is_of_one_image(&self) -> bool {
+        matches!(
+            self,
+            Self::Json { .. }
+                | Self::NotJson { .. }
+                | Self::Kind { .. }
+                | Self::Missing { .. }
+                | Self::Digest { .. }
+                | Self::Layers { .. }
+                | Self::Packed { .. }
+                | Self::BadName(_)
+        )
+    }
+
     /// Whether it says that an image of this name is for another platform.
     pub fn is_of(&self, image: &str) -> bool {
         matches!(self, Self::Platform { name, .. } if name == image)

@@ -35,7 +35,7 @@ pub(super) struct Imported {
     /// Those of them that the import made.
     pub brought: BTreeSet<String>,
     /// What in the archive was not.
-    pub refused: Option<Problem>,
+    pub refused: Vec<Problem>,
 }
 
 impl Imported {
@@ -110,23 +110,24 @@ async fn import_leased(
     let snapshotter = runtime.inner.client.snapshotter().await;
     let snapshotter = snapshotter.map_err(|e| while_doing("asking for the snapshotter")(e))?;
     let mut imported = Imported {
-        refused: refused.into_iter().next(),
+        refused,
         ..Imported::default()
     };
     for (name, image) in images {
         if let Some(by) = taken.get(&name) {
             let by = by.clone();
-            imported.refused = Some(Problem::Duplicate { name, by });
+            imported.refused.push(Problem::Duplicate { name, by });
             continue;
         }
         if let Some(snapshotter) = &snapshotter {
             let unpacked = image
                 .layers
                 .unpack(channel.clone(), snapshotter, store.lease());
-            unpacked.await.map_err(|source| Problem::Unpack {
-                name: name.clone(),
-                source,
-            })?;
+            if let Err(source) = unpacked.await {
+                // The others may be as good as any.
+                imported.refused.push(Problem::Unpack { name, source });
+                continue;
+            }
         }
         if is_due(present.get(&name), archive.since) {
             let kind = (image.media_type.as_str(), image.size);
@@ -143,10 +144,10 @@ async fn import_leased(
             }
         }
     }
-    match imported.refused {
-        Some(refused) if imported.names.is_empty() => Err(refused),
-        _ => Ok(imported),
+    if imported.names.is_empty() && !imported.refused.is_empty() {
+        return Err(imported.refused.swap_remove(0));
     }
+    Ok(imported)
 }
 
 /// Whether a name is to be turned to the archive's image: there is none, or an older one.

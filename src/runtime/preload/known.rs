@@ -12,14 +12,14 @@ use crate::model::Reason;
 #[derive(Debug, Clone)]
 pub(super) enum Known {
     /// The images it brings, and what of it was refused.
-    Brings(Vec<String>, Option<Reason>),
+    Brings(Vec<String>, Vec<Reason>),
     /// What is wrong with it, for as long as it stays as it is.
-    Bad(Reason),
+    Bad(Vec<Reason>),
     /// Others bring what it has, for as long as they are there.
     Taken(Reason),
     /// containerd failed at it, the last of several times in a row.
     Later {
-        reason: Reason,
+        reasons: Vec<Reason>,
         times: u32,
         again: Instant,
     },
@@ -52,7 +52,7 @@ pub(super) fn settled(
                     count = of.parse().ok();
                 }
             }
-            (count == Some(names.len())).then_some(Known::Brings(names, None))
+            (count == Some(names.len())).then_some(Known::Brings(names, Vec::new()))
         }
     }
 }

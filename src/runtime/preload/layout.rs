@@ -8,26 +8,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::error::Problem;
 use super::json::{Config, Manifest, Saved, Target, parse};
-use super::packing::Packing;
 use super::platform::Platform;
-use super::read::{Found, Survey, digest_text};
+use super::read::{Survey, digest_text};
+use super::saved::SavedImage;
 use super::tree::Tree;
 use crate::api::{ImageName, is_digest};
-use crate::runtime::image::{Layer, Layers};
+use crate::runtime::image::Layers;
 
 pub(super) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
-/// containerd tells by the first bytes how a layer of docker's is packed.
-const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
-const GZIP_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-/// Before 2.0 it knows no name of docker's for zstd.
-const ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// Labels by which containerd's collector finds what a document refers to.
 pub(super) const GC: &str = "containerd.io/gc.ref.content";
 
@@ -74,14 +66,6 @@ enum Chosen {
     Saved(Arc<SavedImage>),
 }
 
-/// One entry of docker's list.
-#[derive(Debug)]
-struct SavedImage {
-    config: Vec<u8>,
-    layers: Vec<Found>,
-    diff_ids: Vec<String>,
-}
-
 /// What is needed of an archive.
 #[derive(Debug, Default)]
 pub(super) struct Choice {
@@ -91,8 +75,11 @@ pub(super) struct Choice {
     /// How many names were read, whatever became of them.
     names: usize,
     /// The files to be read, by their numbers, with the digests they must have, and their paths.
-    pub wanted: BTreeMap<usize, (Option<String>, String)>,
+    pub wanted: BTreeMap<usize, Wanted>,
 }
+
+/// The digest that a file must have, where one is known, and its path in the archive.
+type Wanted = (Option<String>, String);
 
 /// Chooses what this machine needs.
 pub(super) fn choose(survey: &Survey, machine: &Platform) -> Result<Choice, Problem> {
@@ -101,28 +88,38 @@ pub(super) fn choose(survey: &Survey, machine: &Platform) -> Result<Choice, Prob
         let index: Manifest = parse("index.json", survey.json("index.json")?)?;
         let mut tree = Tree::new(survey, machine);
         for target in index.manifests.into_iter().flatten() {
-            choice.add_oci(target, &mut tree)?;
+            let added = choice.add_oci(target, &mut tree);
+            choice.refuse(added)?;
         }
+        choice.want(survey)?;
         choice.keep_documents(&mut tree);
     } else if survey.has("manifest.json") {
         let list: super::go::List<Saved> = parse("manifest.json", survey.json("manifest.json")?)?;
         for saved in list {
-            choice.add_saved(saved, survey, machine)?;
+            let added = choice.add_saved(saved, survey, machine);
+            choice.refuse(added)?;
         }
+        choice.want(survey)?;
     } else {
         return Err(Problem::NoIndex);
     }
     match (choice.images.is_empty(), choice.refused.is_empty()) {
         (true, true) => Err(Problem::NoName),
         (true, false) => Err(choice.refused.swap_remove(0)),
-        _ => {
-            choice.want(survey)?;
-            Ok(choice)
-        }
+        _ => Ok(choice),
     }
 }
 
 impl Choice {
+    /// Leaves out one image that is not as it should be; what is wrong with the whole archive is an error.
+    fn refuse(&mut self, added: Result<(), Problem>) -> Result<(), Problem> {
+        match added {
+            Err(problem) if problem.is_of_one_image() => self.refused.push(problem),
+            added => return added,
+        }
+        Ok(())
+    }
+
     fn add_oci(&mut self, mut target: Target, tree: &mut Tree<'_>) -> Result<(), Problem> {
         let annotations = std::mem::take(&mut target.annotations);
         let name = match (annotations.image_name, annotations.ref_name) {
@@ -235,26 +232,15 @@ impl Choice {
         Ok(())
     }
 
-    /// Says which files are needed.
+    /// Says which files are needed; an image that lacks one is left out.
     fn want(&mut self, survey: &Survey) -> Result<(), Problem> {
-        for (_, _, chosen) in self.images.values() {
-            match chosen {
-                Chosen::Oci { image, .. } => {
-                    for layer in &image.layers.layers {
-                        let path = blob_path(&layer.digest);
-                        let found = survey.file(&path)?;
-                        found.packing.check(&path)?;
-                        self.wanted
-                            .insert(found.number, (Some(layer.digest.clone()), path));
-                    }
+        for (name, entry) in std::mem::take(&mut self.images) {
+            match files_of(&entry.2, survey) {
+                Ok(files) => {
+                    self.wanted.extend(files);
+                    self.images.insert(name, entry);
                 }
-                Chosen::Saved(image) => {
-                    for layer in &image.layers {
-                        let path = survey.path_of(layer.number);
-                        layer.packing.check(&path)?;
-                        self.wanted.insert(layer.number, (None, path));
-                    }
-                }
+                Err(problem) => self.refuse(Err(problem))?,
             }
         }
         Ok(())
@@ -295,60 +281,31 @@ impl Choice {
     }
 }
 
-impl Brought {
-    /// Makes a manifest of docker's kind, for an image without a name.
-    fn make(&mut self, saved: &SavedImage, digests: &BTreeMap<usize, String>) -> Image {
-        let layers = saved.layers.iter().zip(&saved.diff_ids);
-        let layers: Vec<Layer> = layers
-            .map(|(layer, diff_id)| Layer {
-                media_type: match layer.packing {
-                    Packing::Zstd => ZSTD_LAYER,
-                    Packing::Gzip => GZIP_LAYER,
-                    _ => LAYER,
-                }
-                .to_owned(),
-                digest: digests.get(&layer.number).cloned().unwrap_or_default(),
-                size: layer.size,
-                diff_id: diff_id.clone(),
-            })
-            .collect();
-        let config = saved.config.clone();
-        let config_digest = digest_of(&config);
-        let mut labels = BTreeMap::from([(format!("{GC}.config"), config_digest.clone())]);
-        let mut described = Vec::new();
-        for (index, layer) in layers.iter().enumerate() {
-            let Layer {
-                media_type,
-                digest,
-                size,
-                ..
-            } = layer;
-            described.push(json!({"mediaType": media_type, "size": size, "digest": digest}));
-            labels.insert(format!("{GC}.l.{index}"), digest.clone());
+/// The layers of an image: their files by number, with the digests they must have, and their paths.
+fn files_of(chosen: &Chosen, survey: &Survey) -> Result<Vec<(usize, Wanted)>, Problem> {
+    let mut files = Vec::new();
+    match chosen {
+        Chosen::Oci { image, .. } => {
+            for layer in &image.layers.layers {
+                let path = blob_path(&layer.digest);
+                let found = survey.file(&path)?;
+                found.packing.check(&path)?;
+                files.push((found.number, (Some(layer.digest.clone()), path)));
+            }
         }
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": DOCKER_MANIFEST,
-            "config": {"mediaType": CONFIG, "size": config.len(), "digest": config_digest},
-            "layers": described,
-        });
-        let bytes = manifest.to_string().into_bytes();
-        let (digest, size) = (digest_of(&bytes), bytes.len() as u64);
-        self.add(config_digest.clone(), config, BTreeMap::new());
-        self.add(digest.clone(), bytes, labels);
-        Image {
-            media_type: DOCKER_MANIFEST.to_owned(),
-            digest,
-            size,
-            layers: Layers {
-                config: config_digest,
-                layers,
-            },
-            digests: BTreeMap::new(),
+        Chosen::Saved(image) => {
+            for layer in &image.layers {
+                let path = survey.path_of(layer.number);
+                layer.packing.check(&path)?;
+                files.push((layer.number, (None, path)));
+            }
         }
     }
+    Ok(files)
+}
 
-    fn add(&mut self, digest: String, bytes: Vec<u8>, labels: BTreeMap<String, String>) {
+impl Brought {
+    pub(super) fn add(&mut self, digest: String, bytes: Vec<u8>, labels: BTreeMap<String, String>) {
         if !self.documents.iter().any(|d| d.digest == digest) {
             self.documents.push(Document {
                 digest,

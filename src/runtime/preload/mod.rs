@@ -5,7 +5,9 @@
 //! version has; other runtimes have none, and the reasons say so. What is there already is skipped:
 //! each image carries the archive it came from in a label, so nothing is remembered elsewhere. An
 //! image that is newer than its archive, because it was pulled since, stays. A bad archive, or one for
-//! another platform, is named, and refused for as long as it is the same; it holds up no other. Which of two archives brings a name they share: the first by name.
+//! another platform, is named, and refused for as long as it is the same; it holds up no other, nor does
+//! a bad image the others of its archive. Which of two archives brings a name they share: the first by
+//! name.
 
 mod archives;
 mod checked;
@@ -20,6 +22,7 @@ mod packing;
 mod pax;
 mod platform;
 mod read;
+mod saved;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -242,38 +245,43 @@ impl Imports<'_> {
     /// Notes how an import ended.
     fn note(&mut self, archive: &Archive, ended: Result<Imported, Problem>) {
         let path = archive.path.to_string_lossy();
-        let now = match ended {
+        let (names, refused) = match ended {
             Ok(Imported { names, refused, .. }) => {
                 info!(archive = %path, images = names.join(" "), "imported");
                 self.hints.send(Hint::Images).ok();
-                let refused = refused.map(|problem| problem.reason(&path));
-                if let Some(reason) = &refused {
-                    warn!("{reason}");
-                }
-                Known::Brings(names, refused)
+                (names, refused)
             }
-            Err(problem) => {
-                let reason = problem.reason(&path);
-                warn!("{reason}");
-                let before = match self.known.get(&archive.print) {
-                    Some(Known::Later { times, .. }) => *times,
-                    _ => 0,
-                };
-                let wait = RETRY.saturating_mul(2_u32.saturating_pow(before.min(DOUBLED)));
-                match problem {
-                    Problem::Duplicate { .. } => Known::Taken(reason),
-                    problem if problem.is_containerds() => Known::Later {
-                        reason,
-                        times: before.saturating_add(1),
-                        again: Instant::now()
-                            .checked_add(wait)
-                            .unwrap_or_else(Instant::now),
-                    },
-                    _ => Known::Bad(reason),
-                }
-            }
+            Err(problem) => (Vec::new(), vec![problem]),
+        };
+        let mut reasons: Vec<Reason> = refused.iter().map(|p| p.reason(&path)).collect();
+        for reason in &reasons {
+            warn!("{reason}");
+        }
+        let now = if refused.iter().any(Problem::is_containerds) {
+            self.later(archive, reasons)
+        } else if !names.is_empty() {
+            Known::Brings(names, reasons)
+        } else if let [Problem::Duplicate { .. }] = refused[..] {
+            Known::Taken(reasons.swap_remove(0))
+        } else {
+            Known::Bad(reasons)
         };
         self.known.insert(archive.print.clone(), now);
+    }
+
+    /// That containerd failed at an archive, which is tried again.
+    fn later(&self, archive: &Archive, reasons: Vec<Reason>) -> Known {
+        let before = match self.known.get(&archive.print) {
+            Some(Known::Later { times, .. }) => *times,
+            _ => 0,
+        };
+        let wait = RETRY.saturating_mul(2_u32.saturating_pow(before.min(DOUBLED)));
+        let now = Instant::now();
+        Known::Later {
+            reasons,
+            times: before.saturating_add(1),
+            again: now.checked_add(wait).unwrap_or(now),
+        }
     }
 
     /// What there is to say, and when to look again.
@@ -283,10 +291,15 @@ impl Imports<'_> {
         for archive in archives {
             match self.known.get(&archive.print) {
                 Some(Known::Brings(_, refused)) => reasons.extend(refused.clone()),
-                Some(Known::Bad(reason) | Known::Taken(reason)) => reasons.push(reason.clone()),
-                Some(Known::Later { reason, again, .. }) => {
+                Some(Known::Bad(why)) => reasons.extend(why.clone()),
+                Some(Known::Taken(reason)) => reasons.push(reason.clone()),
+                Some(Known::Later {
+                    reasons: why,
+                    again,
+                    ..
+                }) => {
                     pause = pause.min(again.saturating_duration_since(Instant::now()));
-                    reasons.push(reason.clone());
+                    reasons.extend(why.clone());
                 }
                 None => {}
             }

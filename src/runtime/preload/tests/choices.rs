@@ -62,6 +62,25 @@ fn a_name_by_digest_of_something_else_is_refused() {
     );
 }
 
+/// One bad image took all others of its archive with it.
+#[test]
+fn a_bad_image_is_left_out_of_its_archive() {
+    for lacks in [false, true] {
+        let mut files = Files::default();
+        let good = files.manifest(&config("amd64"));
+        let spoilt = br#"{"architecture": 7}"#;
+        let bad = files.manifest(spoilt);
+        if lacks {
+            files.0.retain(|(path, _)| *path != blob(spoilt));
+        }
+        let archive = files.layout(&[named(bad, "r.io/bad:v1"), named(good, "r.io/good:v1")]);
+        let brought = brought(&archive.tar()).expect("the good one");
+        assert!(brought.images.contains_key("r.io/good:v1"), "{lacks}");
+        assert!(!brought.images.contains_key("r.io/bad:v1"), "{lacks}");
+        assert_eq!(brought.refused.len(), 1, "{:?}", brought.refused);
+    }
+}
+
 #[test]
 fn names_are_one_however_they_are_spelled() {
     for name in [
