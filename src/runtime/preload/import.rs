@@ -39,6 +39,14 @@ pub(super) struct Imported {
 }
 
 impl Imported {
+    /// Where nothing was imported, why.
+    fn unless_empty(mut self) -> Result<Self, Problem> {
+        if self.names.is_empty() && !self.refused.is_empty() {
+            return Err(self.refused.swap_remove(0));
+        }
+        Ok(self)
+    }
+
     /// Notes whether a name was made by this import, or one before it.
     fn note(&mut self, name: &str, made: bool, present: &BTreeMap<String, Present>) {
         if made || present.get(name).is_some_and(|present| present.brought) {
@@ -144,10 +152,7 @@ async fn import_leased(
             }
         }
     }
-    if imported.names.is_empty() && !imported.refused.is_empty() {
-        return Err(imported.refused.swap_remove(0));
-    }
-    Ok(imported)
+    imported.unless_empty()
 }
 
 /// Whether a name is to be turned to the archive's image: there is none, or an older one.
