@@ -117,6 +117,7 @@ async fn import_leased(
     let present = store::present(channel.clone(), &runtime.inner.node).await?;
     let snapshotter = runtime.inner.client.snapshotter().await;
     let snapshotter = snapshotter.map_err(|e| while_doing("asking for the snapshotter")(e))?;
+    let now = crate::clock::wall().as_second();
     let mut imported = Imported {
         refused,
         ..Imported::default()
@@ -137,7 +138,7 @@ async fn import_leased(
                 continue;
             }
         }
-        if is_due(present.get(&name), archive.since) {
+        if is_due(present.get(&name), archive.since, now) {
             let kind = (image.media_type.as_str(), image.size);
             let made = store.name(&name, &image.digest, kind).await?;
             imported.note(&name, made, &present);
@@ -155,9 +156,10 @@ async fn import_leased(
     imported.unless_empty()
 }
 
-/// Whether a name is to be turned to the archive's image: there is none, or an older one.
-fn is_due(present: Option<&Present>, since: i64) -> bool {
-    present.is_none_or(|present| present.updated <= since)
+/// Whether a name is to be turned to the archive's image: there is none, or an older one, or one from a
+/// time when the clock was ahead. All three in seconds since the epoch.
+fn is_due(present: Option<&Present>, since: i64, now: i64) -> bool {
+    present.is_none_or(|present| present.updated <= since || present.updated > now)
 }
 
 /// Takes the files that are wanted into the content store; their digests by their numbers.
@@ -290,4 +292,24 @@ async fn listed(runtime: &Runtime, name: &str) -> Result<(), Problem> {
     let status = error.status().cloned();
     let status = status.unwrap_or_else(|| tonic::Status::unknown(error.to_string()));
     Err(while_doing("listing an image")(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_from_a_time_to_come_is_not_newer() {
+        let image = |updated| Present {
+            updated,
+            archive: None,
+            brought: false,
+        };
+        let is_due = |updated| is_due(Some(&image(updated)), 50, 100);
+        assert_eq!(
+            [49, 50, 51, 100, 101].map(is_due),
+            [true, true, false, false, true]
+        );
+        assert!(super::is_due(None, 50, 100));
+    }
 }
