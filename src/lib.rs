@@ -26,6 +26,8 @@
 //! [`plan::plan_pod`] for actions, does the first one, remembers its outcome and looks again, until
 //! nothing is left to do. `status` derives what `server` and `cli` show from the same facts.
 
+// `eprintln!` panics where nobody reads standard error: `cli::complain` does not.
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
 // Whoever reckons with times says what becomes of those that have no place in the type.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 

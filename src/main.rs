@@ -1,10 +1,13 @@
 //! The program `setlet`: arguments in, exit status out.
 
+// `eprintln!` panics where nobody reads standard error: `cli::complain` does not.
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use setlet::cli::{Cli, Outcome};
+use setlet::cli::{Cli, Outcome, complain};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -14,7 +17,8 @@ fn main() -> ExitCode {
         Ok(Outcome::Exited(status)) => ExitCode::from(status),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("setlet: {}", in_one_line(&error));
+            let said = format!("setlet: {}", in_one_line(&error));
+            said.lines().for_each(complain);
             ExitCode::FAILURE
         }
     }

@@ -101,7 +101,7 @@ fn print(checked: &[Checked], out: &mut dyn Write) -> anyhow::Result<()> {
             continue;
         }
         for error in &file.errors {
-            eprintln!("{}", line(&file.file, error));
+            crate::cli::complain(&line(&file.file, error));
         }
         if file.errors.is_empty() {
             let objects = match file.objects.as_slice() {

@@ -56,7 +56,7 @@ async fn wait_until_gone(client: &Client, base: &str, name: &str) -> anyhow::Res
         let message = pod.status.and_then(|status| status.message);
         let message = message.unwrap_or_default();
         if waited >= QUIET && message != said {
-            eprintln!("pod {name} is still there: {message}");
+            crate::cli::complain(&format!("pod {name} is still there: {message}"));
             said = message;
         }
         tokio::time::sleep(LOOK).await;

@@ -77,7 +77,9 @@ fn has_terminal(args: &Args) -> bool {
     let wanted = args.tty && args.stdin;
     let there = Terminal::is_there();
     if wanted && !there {
-        eprintln!("Unable to use a TTY - input is not a terminal or the right kind of file");
+        crate::cli::complain(
+            "Unable to use a TTY - input is not a terminal or the right kind of file",
+        );
     }
     wanted && there
 }
@@ -109,12 +111,12 @@ fn outcome(status: &[u8]) -> anyhow::Result<Outcome> {
             let code = causes.find(|cause| cause.reason.as_deref() == Some("ExitCode"));
             let code = code.and_then(|cause| cause.message.as_deref()?.parse().ok());
             let code: u8 = code.unwrap_or(1);
-            eprintln!("command terminated with exit code {code}");
+            crate::cli::complain(&format!("command terminated with exit code {code}"));
             Ok(Outcome::Exited(code))
         }
         // The runtime's own word: it could not run the command.
         Some("InternalError") => {
-            eprintln!("setlet: {message}");
+            crate::cli::complain(&format!("setlet: {message}"));
             Ok(Outcome::Exited(CANNOT_START))
         }
         _ => bail!("{message}"),

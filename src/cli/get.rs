@@ -154,9 +154,12 @@ fn table(table: &Value, args: &Args, out: &mut dyn Write) -> anyhow::Result<()> 
     let rows = array(&table["rows"]);
     if rows.is_empty() {
         if args.all_namespaces || args.kind == Kind::Nodes {
-            eprintln!("No resources found");
+            crate::cli::complain("No resources found");
         } else {
-            eprintln!("No resources found in {} namespace.", args.namespace);
+            crate::cli::complain(&format!(
+                "No resources found in {} namespace.",
+                args.namespace
+            ));
         }
         return Ok(());
     }

@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use client::Client;
+pub use output::complain;
 
 /// The agent's socket when nothing says otherwise.
 const DEFAULT_SOCKET: &str = "/run/setlet/setlet.sock";

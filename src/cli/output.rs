@@ -1,6 +1,6 @@
 //! Tables for people, JSON and YAML for programs.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -59,6 +59,12 @@ pub(super) fn escaped(text: &str, breaks: Breaks) -> String {
         }
     }
     out
+}
+
+/// Says a line on standard error, control characters escaped. That nobody reads it, which `eprintln!`
+/// panics at, changes nothing of what the command does and answers.
+pub fn complain(line: &str) {
+    writeln!(io::stderr(), "{}", escaped(line, Breaks::Escape)).ok();
 }
 
 /// A document whose texts, all of them, may be shown on a terminal.

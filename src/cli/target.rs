@@ -84,7 +84,10 @@ pub(super) fn default_container(pod: &Pod) -> anyhow::Result<String> {
     let first = names.first().context("the pod has no containers")?;
     if names.len() > 1 {
         let all: Vec<_> = names.iter().map(|name| name.as_str()).collect();
-        eprintln!("Defaulted container {first:?} out of: {}", all.join(", "));
+        crate::cli::complain(&format!(
+            "Defaulted container {first:?} out of: {}",
+            all.join(", ")
+        ));
     }
     Ok((*first).clone())
 }

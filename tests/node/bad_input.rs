@@ -1,9 +1,10 @@
 //! Bad input beside good: one clear line for each error, and nothing that runs stops.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::sync::Arc;
 
-use crate::harness::agent::SOON;
+use crate::harness::agent::{SETLET, SOON};
 use crate::harness::{Agent, Containerd};
 use crate::set::{Set, sleeper};
 use crate::suite::Suite;
@@ -178,6 +179,21 @@ fn check_and_usage(containerd: &Arc<Containerd>) {
         said.contains(&format!("{bad}:6:")) && said.contains("spec.selectr"),
         "{said}"
     );
+    // That nobody reads the errors changes nothing of the answer, and a key reaches no terminal as it is.
+    let (reader, unread) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut unheard = Command::new(SETLET);
+    unheard.args(["check", &bad]).stderr(unread);
+    let status = unheard.status().expect("setlet check");
+    assert_eq!(status.code(), Some(1));
+    agent.put(
+        "bad.yaml",
+        &sleeper("bad")
+            .yaml()
+            .replace("selector:", "\"s\\e[7m\\nel\":"),
+    );
+    let answer = agent.try_setlet(&["check", &bad]);
+    assert!(answer.stderr.contains("spec.s^[[7m\\nel"), "{answer:?}");
     let answer = agent.try_setlet(&["status"]);
     assert_eq!(answer.code, Some(1), "no agent runs: {answer:?}");
     assert_eq!(answer.stderr.trim_end().lines().count(), 1, "{answer:?}");

@@ -78,7 +78,10 @@ pub(super) async fn describe(
     if chosen.is_empty() {
         match &args.name {
             Some(name) => bail!("{} \"{name}\" not found", args.kind.plural()),
-            None => eprintln!("No resources found in {} namespace.", args.namespace),
+            None => crate::cli::complain(&format!(
+                "No resources found in {} namespace.",
+                args.namespace
+            )),
         }
     }
     for (index, object) in chosen.into_iter().enumerate() {

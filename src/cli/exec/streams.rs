@@ -79,7 +79,7 @@ fn read_stdin() -> mpsc::Receiver<Vec<u8>> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    eprintln!("setlet: cannot read standard input: {error}");
+                    crate::cli::complain(&format!("setlet: cannot read standard input: {error}"));
                     return;
                 }
             }
